@@ -1,0 +1,50 @@
+#include "core/fault.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool fault_armed;
+
+static struct {
+	char place[64];
+	long left;
+	bool kills;
+	const char *done_file;
+} armed;
+
+void fault_init(void)
+{
+	const char *spec = getenv("LAUNCHPLANE_TEST_FAULT");
+	const char *done = getenv("LAUNCHPLANE_TEST_FAULT_DONE");
+	if (!spec || !spec[0] || (done && access(done, F_OK) == 0))
+		return;
+	const char *colon = strchr(spec, ':');
+	if (!colon || (size_t)(colon - spec) >= sizeof(armed.place))
+		return;
+	memcpy(armed.place, spec, (size_t)(colon - spec));
+	char *end;
+	armed.left = strtol(colon + 1, &end, 10);
+	armed.kills = strcmp(end, ":kill") == 0;
+	armed.done_file = done;
+	fault_armed = armed.left > 0;
+}
+
+bool fault_hit(const char *place, struct err *err)
+{
+	if (strcmp(place, armed.place) != 0 || --armed.left > 0)
+		return false;
+	fault_armed = false;
+	if (armed.done_file) {
+		int fd = open(armed.done_file, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return false; /* another process was first */
+		close(fd);
+	}
+	if (armed.kills)
+		kill(getpid(), SIGKILL);
+	return err ? !err_set(err, &E_internal_error, "a fault was injected at %s", place) : true;
+}

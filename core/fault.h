@@ -1,0 +1,19 @@
+/* core/fault.h - named places at which a test may kill the process or make a wait fail.
+ *
+ * LAUNCHPLANE_TEST_FAULT="<place>:<n>:kill" kills the process with SIGKILL the n-th time that place is passed;
+ * "...:fail" makes it fail with E_internal_error instead. Without the variable a place costs one comparison. The counts
+ * are per process, but only one process faults: the first one creates the file that LAUNCHPLANE_TEST_FAULT_DONE names;
+ * the others, and those that a supervisor starts later, find it. */
+#pragma once
+
+#include "core/err.h"
+
+void fault_init(void);
+extern bool fault_armed;
+bool fault_hit(const char *place, struct err *err);
+
+/* True when the place fails; err may be NULL where only killing makes sense. */
+static inline bool fault_at(const char *place, struct err *err)
+{
+	return fault_armed && fault_hit(place, err);
+}

@@ -1,0 +1,626 @@
+/* Phases plan to inspect: from the plan to a deploy that Dokploy says is done (facts/odoo.md 4.4, steps 1 to 14). */
+#include "core/digest.h"
+#include "core/fault.h"
+#include "core/redact.h"
+#include "drivers/dokploy/credentials.h"
+#include "drivers/dokploy/deployment_watch.h"
+#include "drivers/dokploy/env_text.h"
+#include "drivers/odoo/compose_file.h"
+#include "drivers/odoo/replacement.h"
+#include "drivers/odoo/route_evidence.h"
+#include "drivers/odoo/target_env.h"
+#include "drivers/runtime_identity.h"
+#include "storage/codes.h"
+#include "storage/product_config.h"
+
+#include <strings.h>
+
+#define WATCH_MS  3000
+#define SETTLE_MS 30000 /* a queue that stands idle this long without our deploy does not hold it */
+
+/* ---- plan ---- */
+
+static const char *first_host_url(struct arena *a, const struct strings *hosts)
+{
+	return hosts->n ? arena_printf(a, "https://%s", hosts->v[0]) : "";
+}
+
+/* Everything later phases need to know of the plan; fails where apply asks for more than the plan does. */
+static bool settle_state(struct task *t, struct operation *op, const struct replacement_reading *r,
+                         const struct replacement_plan *plan, struct err *err)
+{
+	struct replacement_state *s = op->state;
+	const struct replacement_request *request = op->request;
+	const char *now = utc_now(t);
+	s->started_at = now;
+	const char *record_id =
+	        arena_printf(t->arena, "deployment-%s-%s-%s-%.6s", utc_compact(t->arena, now), op->context,
+	                     op->instance, sha256_text(t->arena, op->operation_id, strlen(op->operation_id)));
+	s->artifact_id = plan->artifact_id;
+	s->source_git_ref = plan->source_git_ref;
+	s->image_reference = artifact_image_reference(t->arena, &r->manifest);
+	s->target_id = r->target_id.target_id;
+	s->target_name = r->target.target_name[0] ? r->target.target_name : r->live.name;
+	s->project_name = r->target.project_name;
+	s->app_name = r->live.app_name;
+	s->server_id = r->live.server_id;
+	s->hosts = plan->hosts;
+	s->runtime_port = r->profile.runtime_port;
+	s->deploy_timeout_s = request->timeout_seconds.is_set           ? request->timeout_seconds.value
+	                      : r->target.deploy_timeout_seconds.is_set ? r->target.deploy_timeout_seconds.value
+	                                                                : 600;
+	s->health_timeout_s = request->health_timeout_seconds.is_set ? request->health_timeout_seconds.value
+	                      : r->target.healthcheck_timeout_seconds.is_set
+	                              ? r->target.healthcheck_timeout_seconds.value
+	                              : 180;
+	s->base_url = readiness_base_url(t->arena, r->lane->base_url[0] ? r->lane->base_url
+	                                                                : first_host_url(t->arena, &plan->hosts));
+	s->health_url = readiness_health_url(t->arena, s->base_url, r->lane->health_url, r->profile.health_path);
+	const char *preview = map_get(&r->runtime, "LAUNCHPLANE_PREVIEW_BASE_URL");
+	const char *scheme = preview ? strstr(preview, "://") : NULL;
+	s->preview_host = scheme ? arena_strndup(t->arena, scheme + 3, strcspn(scheme + 3, "/:")) : "";
+	s->requires_identity = lane_requires_runtime_identity(r->lane);
+	s->data_restore = request->data_source_mode == DATA_UPSTREAM_RESTORE;
+	if (s->requires_identity && (!request->verify_health || !s->health_url[0]))
+		return err_set(err, &E_operation_blocked,
+		               "verify_health: the lane requires that %s proves the runtime identity",
+		               s->health_url[0] ? "its health URL" : "a health URL, which it lacks,");
+	struct release_tuple tuple;
+	if (!release_tuple_mint(t->arena, &r->manifest, op->context, op->instance, record_id, now, &tuple, err))
+		return false;
+	s->identity = ARENA_NEW(t->arena, struct runtime_identity);
+	*s->identity = (struct runtime_identity){
+		.schema_version = 1,
+		.product = op->product,
+		.context = op->context,
+		.instance = op->instance,
+		.environment_kind = "stable",
+		.deployment_record_id = record_id,
+		.artifact_id = s->artifact_id,
+		.source_git_ref = s->source_git_ref,
+		.image_reference = s->image_reference,
+		.release_tuple_id = tuple.tuple_id,
+		.preview_id = "",
+		.preview_generation_id = "",
+		.deployed_at = "",
+	};
+	s->deployment_record_id = record_id; /* last: from here on the end of the operation is recorded */
+	op->deployment_record_id = record_id;
+	return true;
+}
+
+SUSPENDS bool replacement_payload(struct task *t, const struct operation *op, struct odoo_override *record, bool *found,
+                                  struct override_payload *out, struct err *err)
+{
+	const struct replacement_state *s = op->state;
+	const struct lane lane = { .context = op->context, .instance = op->instance };
+	struct dokploy_target target;
+	struct dokploy_target_id id;
+	bool has_target, has_id;
+	if (!read_override(t, &lane, record, found, err) ||
+	    !read_target(t, &lane, &target, &has_target, &id, &has_id, err))
+		return false;
+	static const struct strings none = { 0 };
+	enum workflow_intent intent = s->data_restore ? INTENT_RESTORE : INTENT_DEPLOY;
+	const struct odoo_override *applies = *found && override_applies(record, intent) ? record : NULL;
+	return override_payload_build(t->arena, applies, intent,
+	                              has_target ? &target.policies.shopify.protected_store_keys : &none, out, err);
+}
+
+/* Step 7: the record learns the canonical URL, and its payload must be buildable before anything is touched. */
+static SUSPENDS bool prepare_override(struct task *t, struct operation *op, struct err *err)
+{
+	struct replacement_state *s = op->state;
+	struct odoo_override record;
+	struct override_payload payload;
+	const struct lane lane = { .context = op->context, .instance = op->instance };
+	if (!read_override(t, &lane, &record, &s->override_found, err))
+		return false;
+	if (s->override_found && record.website_bootstrap &&
+	    strcmp(record.website_bootstrap->canonical_url, s->base_url) != 0) {
+		record.website_bootstrap->canonical_url = s->base_url;
+		replacement_write_override(t, op, &record, "odoo-stable-target-replacement");
+	}
+	bool found;
+	if (!replacement_payload(t, op, &record, &found, &payload, err)) {
+		s->override_status = RELEASE_FAIL;
+		return false;
+	}
+	s->override_rendered = payload.is_rendered;
+	s->override_website = payload.has_website_bootstrap;
+	s->override_count = payload.config_parameters + payload.addon_settings;
+	s->override_evidence = payload.evidence;
+	s->override_status = payload.is_rendered ? RELEASE_PENDING : RELEASE_SKIPPED;
+	replacement_note_bool(t, s, "runtime_override_payload_present", payload.is_rendered);
+	replacement_note(t, s, "runtime_override_payload_sha256", payload.sha256);
+	return true;
+}
+
+SUSPENDS enum phase_outcome replacement_plan_phase(struct task *t, struct operation *op, struct err *err)
+{
+	struct replacement_reading r;
+	struct replacement_plan plan;
+	if (!replacement_read(t, op->request, &r, err) ||
+	    !replacement_plan_make(t->arena, op->request, &r.facts, &plan, err))
+		return PHASE_FAILED;
+	if (!plan.is_ready) {
+		err_set(err, &E_operation_blocked, "%s", replacement_blocked_text(t->arena, &plan));
+		return PHASE_FAILED;
+	}
+	if (strcmp(r.lane->context, op->context) != 0) {
+		err_set(err, &E_operation_blocked,
+		        "the lane's context changed from %s to %s since the operation was submitted", op->context,
+		        r.lane->context);
+		return PHASE_FAILED;
+	}
+	if (!settle_state(t, op, &r, &plan, err) || !prepare_override(t, op, err))
+		return PHASE_FAILED;
+	struct deployment d;
+	replacement_deployment(t, op, NULL, &d);
+	replacement_write_deployment(t, op, &d);
+	struct json *detail = ARENA_NEW(t->arena, struct json);
+	*detail = json_object();
+	json_set_str(t->arena, detail, "deployment_record_id", op->deployment_record_id);
+	json_set_str(t->arena, detail, "artifact_id", plan.artifact_id);
+	operation_event(t, op, "planned", detail);
+	return PHASE_DONE;
+}
+
+/* ---- source ---- */
+
+/* Step 8's gate: every managed secret that is to reach the lane, and every one its profile expects. */
+static SUSPENDS bool gate_keys(struct task *t, struct operation *op, const struct product_profile *profile,
+                               const struct strings *secret_keys, struct err *err)
+{
+	struct replacement_state *s = op->state;
+	const struct place place = { op->context, op->instance };
+	struct strings keys = *secret_keys;
+	for (size_t i = 0; i < profile->expected_config.managed_secret_bindings.n; i++) {
+		const struct expected_secret_binding *b = &profile->expected_config.managed_secret_bindings.v[i];
+		bool applies = !b->context[0] || (strcmp(b->context, op->context) == 0 &&
+		                                  (!b->instance[0] || strcmp(b->instance, op->instance) == 0));
+		if (applies && strcmp(b->integration, "runtime_environment") == 0 &&
+		    !strings_have(&keys, b->binding_key))
+			strings_add(t->arena, &keys, b->binding_key);
+	}
+	struct key_safety_evidence evidence;
+	bool ok = key_safety_gate(t, &place, &keys, &evidence, err);
+	replacement_note_bool(t, s, "runtime_key_safety_required", evidence.required);
+	replacement_note(t, s, "runtime_key_safety_status", evidence.status);
+	replacement_note(t, s, "runtime_key_safety_policy_record_id", evidence.policy_record_id);
+	replacement_note(t, s, "runtime_key_safety_policy_sha256", evidence.policy_sha256);
+	return ok;
+}
+
+/* The lane's runtime environment with secrets, after the gate. */
+static SUSPENDS bool lane_runtime(struct task *t, struct operation *op, struct text_map *runtime, struct err *err)
+{
+	const struct place place = { op->context, op->instance };
+	const struct lane lane = { .context = op->context, .instance = op->instance };
+	struct product_profile profile;
+	struct dokploy_target target;
+	struct dokploy_target_id id;
+	struct strings secret_keys;
+	bool found, has_target, has_id;
+	arena_wipe_on_reset(t->arena);
+	if (!read_profile(t, op->product, &profile, &found, err) ||
+	    !read_target(t, &lane, &target, &has_target, &id, &has_id, err))
+		return false;
+	if (!found || !has_target)
+		return err_set(err, &E_operation_blocked, "the product profile or target record of the lane is gone");
+	return runtime_env_resolve(t, t->loop->keyring, &place, &target.env, runtime, &secret_keys, err) &&
+	       gate_keys(t, op, &profile, &secret_keys, err);
+}
+
+static void note_live(struct task *t, struct replacement_state *s, const struct dokploy_compose *live)
+{
+	s->app_name = live->app_name;
+	s->server_id = live->server_id;
+	replacement_note(t, s, "live_source_type", live->source_type);
+	replacement_note(t, s, "live_compose_path", live->compose_path);
+	replacement_note(t, s, "compose_app_name", live->app_name);
+	replacement_note(t, s, "compose_type", live->compose_type);
+	replacement_note_bool(t, s, "server_id_present", live->server_id[0] != '\0');
+	replacement_note_bool(t, s, "isolated_deployment", live->isolated_deployment);
+	replacement_note_bool(t, s, "randomize", live->randomize);
+}
+
+static bool check_source(struct task *t, struct replacement_state *s, const struct dokploy_compose *live,
+                         const char *yaml, struct err *err)
+{
+	struct strings missing = compose_missing_services(t->arena, live->compose_file, &odoo_required_services);
+	replacement_note(t, s, "raw_compose_source_type", live->source_type);
+	replacement_note(t, s, "raw_compose_compose_path", live->compose_path);
+	replacement_note(t, s, "raw_compose_compose_sha256", sha256_text(t->arena, yaml, strlen(yaml)));
+	replacement_note(t, s, "raw_compose_compose_bytes", arena_printf(t->arena, "%zu", strlen(yaml)));
+	replacement_note(t, s, "raw_compose_required_services", "web,database,script-runner");
+	if (!dokploy_compose_is_raw(live, yaml))
+		return err_set(err, &E_provider_refused, "Dokploy did not keep the compose source of target %s",
+		               s->target_name);
+	if (missing.n)
+		return err_set(err, &E_provider_refused, "the compose source of target %s lacks service %s",
+		               s->target_name, missing.v[0]);
+	return true;
+}
+
+SUSPENDS enum phase_outcome replacement_source(struct task *t, struct operation *op, struct err *err)
+{
+	struct replacement_state *s = op->state;
+	struct text_map runtime;
+	struct dokploy d;
+	struct dokploy_compose live;
+	struct dokploy_domains domains;
+	if (!lane_runtime(t, op, &runtime, err) || !dokploy_open(t, &d, err) ||
+	    !dokploy_compose_one(t, &d, s->target_id, &live, err) ||
+	    !dokploy_domains_of_compose(t, &d, s->target_id, &domains, err))
+		return PHASE_FAILED;
+	note_live(t, s, &live);
+	route_evidence_add(t->arena, "live_", live.compose_file, &s->hosts, &s->runtime_source);
+	struct compose_wish wish = { .image_reference = s->image_reference,
+		                     .hosts = s->hosts,
+		                     .runtime_port = s->runtime_port,
+		                     .publishes_ports = true };
+	for (size_t i = 0; i < domains.n; i++)
+		if (strcmp(domains.v[i].certificate_type, "letsencrypt") == 0)
+			strings_add(t->arena, &wish.letsencrypt_hosts, lowered(t->arena, domains.v[i].host));
+	const char *yaml;
+	if (!compose_file_render(t->arena, &wish, &yaml, err))
+		return PHASE_FAILED;
+	route_evidence_add(t->arena, "rendered_", yaml, &s->hosts, &s->runtime_source);
+	bool changes = !dokploy_compose_is_raw(&live, yaml);
+	replacement_note_bool(t, s, "raw_compose_changed", changes);
+	if (changes && (!dokploy_compose_set_raw(t, &d, &live, yaml, err) ||
+	                !dokploy_compose_one(t, &d, s->target_id, &live, err)))
+		return PHASE_FAILED;
+	return check_source(t, s, &live, yaml, err) ? PHASE_DONE : PHASE_FAILED;
+}
+
+/* ---- routes ---- */
+
+static const struct dokploy_domain *domain_of(const struct dokploy_domains *domains, const char *host, size_t *count)
+{
+	const struct dokploy_domain *found = NULL;
+	*count = 0;
+	for (size_t i = 0; i < domains->n; i++)
+		if (strcasecmp(domains->v[i].host, host) == 0) {
+			found = found ? found : &domains->v[i];
+			++*count;
+		}
+	return found;
+}
+
+static bool domain_is(const struct dokploy_domain *d, const struct dokploy_domain *wish)
+{
+	return d->port == wish->port && d->https == wish->https && strcmp(d->service_name, wish->service_name) == 0 &&
+	       strcmp(d->path, "/") == 0 && !d->strip_path && strcmp(d->domain_type, "compose") == 0 &&
+	       strcmp(d->certificate_type, wish->certificate_type) == 0;
+}
+
+static void note_domain(struct task *t, struct replacement_state *s, const char *host, const struct dokploy_domain *d,
+                        const char *action)
+{
+	const char *p = arena_printf(t->arena, "domain_route_%s_", host);
+	struct text_map *m = &s->runtime_source;
+	struct arena *a = t->arena;
+	map_set(a, m, arena_printf(a, "%saction", p), action);
+	map_set(a, m, arena_printf(a, "%srecord_present", p), "true");
+	map_set(a, m, arena_printf(a, "%sdomain_id_present", p), d->id[0] ? "true" : "false");
+	map_set(a, m, arena_printf(a, "%sservice_name", p), d->service_name);
+	map_set(a, m, arena_printf(a, "%sport", p), arena_printf(a, "%lld", (long long)d->port));
+	map_set(a, m, arena_printf(a, "%sport_matches_runtime", p), d->port == s->runtime_port ? "true" : "false");
+	map_set(a, m, arena_printf(a, "%shttps", p), d->https ? "true" : "false");
+	map_set(a, m, arena_printf(a, "%scertificate_type", p), d->certificate_type);
+	map_set(a, m, arena_printf(a, "%sdomain_type", p), d->domain_type);
+	map_set(a, m, arena_printf(a, "%spath", p), d->path);
+	map_set(a, m, arena_printf(a, "%sinternal_path", p), d->internal_path);
+	map_set(a, m, arena_printf(a, "%sstrip_path", p), d->strip_path ? "true" : "false");
+	map_set(a, m, arena_printf(a, "%sunique_config_key_present", p), d->has_config_key ? "true" : "false");
+}
+
+/* Looks before it creates: Dokploy would take a second row of the same host. */
+static SUSPENDS bool reconcile_host(struct task *t, struct dokploy *d, struct replacement_state *s,
+                                    const struct dokploy_domains *domains, const char *host, struct err *err)
+{
+	size_t rows;
+	const struct dokploy_domain *known = domain_of(domains, host, &rows);
+	struct dokploy_domain wish = { .host = host,
+		                       .path = "/",
+		                       .internal_path = "/",
+		                       .port = s->runtime_port,
+		                       .https = true,
+		                       .service_name = "web",
+		                       .domain_type = "compose",
+		                       .compose_id = s->target_id,
+		                       .certificate_type =
+		                               known && known->certificate_type[0] ? known->certificate_type : "none",
+		                       .cert_resolver = "" };
+	struct dokploy_domain row;
+	const char *action = !known ? "created" : domain_is(known, &wish) ? "unchanged" : "updated";
+	if (!known) {
+		if (!dokploy_domain_create(t, d, &wish, &row, err))
+			return false;
+	} else if (action[1] == 'p') {
+		if (!dokploy_domain_update(t, d, known->id, &wish, &row, err))
+			return false;
+	} else {
+		row = *known;
+	}
+	if (!row.id[0])
+		return err_set(err, &E_provider_refused, "Dokploy gave no domain id for %s", host);
+	note_domain(t, s, host, &row, action);
+	replacement_note(t, s, arena_printf(t->arena, "domain_route_%s_row_count", host),
+	                 arena_printf(t->arena, "%zu", known ? rows : 1));
+	return true;
+}
+
+SUSPENDS enum phase_outcome replacement_routes(struct task *t, struct operation *op, struct err *err)
+{
+	struct replacement_state *s = op->state;
+	struct dokploy d;
+	struct dokploy_domains domains;
+	if (!dokploy_open(t, &d, err) || !dokploy_domains_of_compose(t, &d, s->target_id, &domains, err))
+		return PHASE_FAILED;
+	for (size_t i = 0; i < s->hosts.n; i++)
+		if (!reconcile_host(t, &d, s, &domains, s->hosts.v[i], err))
+			return PHASE_FAILED;
+	if (!dokploy_domains_of_compose(t, &d, s->target_id, &domains, err))
+		return PHASE_FAILED;
+	replacement_note(t, s, "domain_record_count", arena_printf(t->arena, "%zu", domains.n));
+	for (size_t i = 0; i < s->hosts.n; i++) {
+		size_t rows;
+		const struct dokploy_domain *row = domain_of(&domains, s->hosts.v[i], &rows);
+		if (!row || !row->id[0] || row->port != s->runtime_port || strcmp(row->service_name, "web") != 0) {
+			err_set(err, &E_provider_refused,
+			        "Dokploy did not keep the route of %s to service web on port %lld", s->hosts.v[i],
+			        (long long)s->runtime_port);
+			return PHASE_FAILED;
+		}
+	}
+	return PHASE_DONE;
+}
+
+/* ---- environment ---- */
+
+static SUSPENDS void note_converted(struct task *t, struct operation *op, struct dokploy *d, const char *prefix)
+{
+	struct replacement_state *s = op->state;
+	const char *yaml;
+	struct err ignored = { 0 };
+	bool readable = dokploy_compose_converted(t, d, s->target_id, &yaml, &ignored);
+	replacement_note_bool(t, s, arena_printf(t->arena, "%sreadable", prefix), readable);
+	if (readable)
+		route_evidence_add(t->arena, prefix, yaml, &s->hosts, &s->runtime_source);
+}
+
+static bool refuse_differences(struct task *t, const struct strings *keys, struct err *err)
+{
+	struct buf b = buf_in(t->arena);
+	for (size_t i = 0; i < keys->n && b.n < 250; i++)
+		buf_printf(&b, "%s%s", i ? ", " : "", keys->v[i]);
+	return err_set(err, &E_provider_refused,
+	               "Dokploy did not keep the environment as written; these keys differ: %s", b.p);
+}
+
+SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct operation *op, struct err *err)
+{
+	struct replacement_state *s = op->state;
+	struct text_map runtime;
+	struct odoo_override record;
+	struct override_payload payload;
+	struct artifact_manifest manifest;
+	struct dokploy d;
+	struct dokploy_compose live;
+	bool found, has_manifest;
+	if (!lane_runtime(t, op, &runtime, err) || !replacement_payload(t, op, &record, &found, &payload, err) ||
+	    !read_manifest(t, s->artifact_id, &manifest, &has_manifest, err) || !dokploy_open(t, &d, err) ||
+	    !dokploy_compose_one(t, &d, s->target_id, &live, err))
+		return PHASE_FAILED;
+	if (!has_manifest) {
+		err_set(err, &E_operation_blocked, "the manifest of artifact %s is gone", s->artifact_id);
+		return PHASE_FAILED;
+	}
+	note_converted(t, op, &d, "converted_");
+	const struct target_env_wish wish = { .live_env = live.env,
+		                              .runtime = &runtime,
+		                              .payload = &payload,
+		                              .manifest_modules = &manifest.odoo_install_modules,
+		                              .context = op->context,
+		                              .instance = op->instance,
+		                              .image_reference = s->image_reference,
+		                              .identity = s->identity };
+	struct target_env env;
+	if (!target_env_build(t->arena, &wish, &env, err))
+		return PHASE_FAILED;
+	replacement_note(t, s, "required_odoo_modules", env.required_modules);
+	replacement_note(t, s, "artifact_odoo_install_modules", env.manifest_modules);
+	replacement_note(t, s, "odoo_install_modules", env.install_modules);
+	struct strings differing = target_env_differences(t->arena, &env, live.env);
+	if (differing.n) {
+		if (!dokploy_compose_set_env(t, &d, s->target_id, env.text, err) ||
+		    !dokploy_compose_one(t, &d, s->target_id, &live, err))
+			return PHASE_FAILED;
+		differing = target_env_differences(t->arena, &env, live.env);
+	}
+	if (differing.n && !refuse_differences(t, &differing, err))
+		return PHASE_FAILED;
+	s->identity_injected = true;
+	return PHASE_DONE;
+}
+
+/* ---- deploy ---- */
+
+/* Acts on its first run only: a later run may come after the request. What came of it is the next phase's question. */
+SUSPENDS enum phase_outcome replacement_deploy(struct task *t, struct operation *op, struct err *err)
+{
+	struct replacement_state *s = op->state;
+	const struct replacement_request *request = op->request;
+	struct dokploy d;
+	s->deploy_absent_since_ms = 0;
+	s->deploy_acknowledged = false;
+	if (operation_is_rerun(op))
+		return PHASE_DONE;
+	if (s->deploy_requests >= REPLACEMENT_REQUESTS) {
+		err_set(err, &E_upstream_lost,
+		        "Dokploy was asked for the deploy %lld times and none arrived; nothing was deployed",
+		        (long long)s->deploy_requests);
+		return PHASE_FAILED;
+	}
+	if (!dokploy_open(t, &d, err))
+		return PHASE_FAILED;
+	s->deploy_requests++;
+	const char *description = arena_printf(t->arena, "Launchplane operation %s", op->operation_id);
+	if (dokploy_compose_deploy(t, &d, s->target_id, s->deployment_record_id, description, request->no_cache, err)) {
+		s->deploy_acknowledged = true;
+		operation_event(t, op, "deploy_requested", NULL);
+		return PHASE_DONE;
+	}
+	if (err->code == &E_cancelled)
+		return PHASE_FAILED; /* stopping: the next run looks for what came of it */
+	if (d.maybe_done) {
+		operation_event(t, op, "deploy_unanswered", NULL);
+		return PHASE_DONE;
+	}
+	if (!dokploy_may_retry(err))
+		return PHASE_FAILED;
+	return operation_goto(op, "deploy", 2000u << s->deploy_requests); /* it certainly did not arrive */
+}
+
+static SUSPENDS bool anything_runs(struct task *t, struct dokploy *d, bool *out, struct err *err)
+{
+	struct dokploy_services services;
+	if (!dokploy_project_all(t, d, &services, err))
+		return false;
+	*out = false;
+	for (size_t i = 0; i < services.n; i++)
+		*out |= strcmp(services.v[i].status, "running") == 0;
+	return true;
+}
+
+/* No row carries our title. If Dokploy answered the request, its queue holds the job or lost it: wait, and give up at
+ * the limit. If it did not, the request may never have arrived: an idle queue proves it. */
+static SUSPENDS enum phase_outcome deploy_is_absent(struct task *t, struct operation *op, struct dokploy *d,
+                                                    struct err *err)
+{
+	struct replacement_state *s = op->state;
+	int64_t now = loop_wall_ms(t->loop);
+	bool busy;
+	if (operation_is_overdue(t, op)) {
+		err_set(err, &E_upstream_lost,
+		        "Dokploy %s the deploy but no run titled %s appeared within %lld seconds; look at the target "
+		        "in Dokploy before "
+		        "trying again",
+		        s->deploy_acknowledged ? "accepted" : "may have received", s->deployment_record_id,
+		        (long long)s->deploy_timeout_s);
+		return PHASE_FAILED;
+	}
+	if (s->deploy_acknowledged)
+		return operation_again(op, WATCH_MS);
+	if (!anything_runs(t, d, &busy, err))
+		return PHASE_FAILED;
+	if (busy || s->deploy_absent_since_ms == 0)
+		s->deploy_absent_since_ms = now;
+	if (now - s->deploy_absent_since_ms < SETTLE_MS)
+		return operation_again(op, WATCH_MS);
+	operation_event(t, op, "deploy_never_arrived", NULL);
+	return operation_goto(op, "deploy", 0);
+}
+
+SUSPENDS enum phase_outcome replacement_deploy_wait(struct task *t, struct operation *op, struct err *err)
+{
+	struct replacement_state *s = op->state;
+	struct dokploy d;
+	struct dokploy_deployments runs;
+	if (!dokploy_open(t, &d, err) || !dokploy_deployments_of_compose(t, &d, s->target_id, &runs, err))
+		return PHASE_FAILED;
+	const struct dokploy_deployment *run = deployment_titled(&runs, s->deployment_record_id);
+	if (!run)
+		return deploy_is_absent(t, op, &d, err);
+	s->deploy_acknowledged = true;
+	s->provider_deployment_id = run->id;
+	switch (deployment_class_of(run->status)) {
+	case DEPLOYMENT_SUCCESS:
+		s->deploy_status = RELEASE_PASS;
+		s->deploy_finished_at = utc_now(t);
+		return PHASE_DONE;
+	case DEPLOYMENT_FAILURE:
+		err_set(err, &E_deploy_failed,
+		        "Dokploy ended the deploy of target %s with %s%s%s; its log is deployment %s", s->target_name,
+		        run->status, run->error_message[0] ? ": " : "", redact(t->arena, run->error_message), run->id);
+		return PHASE_FAILED;
+	case DEPLOYMENT_RUNNING:
+	case DEPLOYMENT_UNKNOWN:
+		break;
+	}
+	if (operation_is_overdue(t, op)) {
+		err_set(err, &E_timeout,
+		        "the deploy of target %s did not end within %lld seconds; it may still be running in Dokploy",
+		        s->target_name, (long long)s->deploy_timeout_s);
+		return PHASE_FAILED;
+	}
+	return operation_again(op, WATCH_MS);
+}
+
+/* ---- inspect: evidence only, nothing here decides ---- */
+
+static bool is_web(const char *name)
+{
+	static const char *const ends[] = { "-web-1", "_web_1", "-web", "_web" };
+	size_t n = strlen(name);
+	for (size_t i = 0; i < countof(ends); i++)
+		if (n >= strlen(ends[i]) && strcmp(name + n - strlen(ends[i]), ends[i]) == 0)
+			return true;
+	return false;
+}
+
+static SUSPENDS void note_containers(struct task *t, struct operation *op, struct dokploy *d)
+{
+	struct replacement_state *s = op->state;
+	struct dokploy_containers list;
+	struct dokploy_container_config config;
+	struct err ignored = { 0 };
+	if (!dokploy_containers(t, d, s->app_name, s->server_id, &list, &ignored))
+		return;
+	replacement_note(t, s, "container_count", arena_printf(t->arena, "%zu", list.n));
+	const struct dokploy_container *web = NULL;
+	for (size_t i = 0; i < list.n && !web; i++)
+		if (is_web(list.v[i].name))
+			web = &list.v[i];
+	replacement_note_bool(t, s, "container_web_found", web != NULL);
+	if (!web)
+		return;
+	replacement_note(t, s, "container_web_state", web->state);
+	if (!dokploy_container_config(t, d, web->id, s->server_id, &config, &ignored))
+		return;
+	replacement_note(t, s, "container_web_image", config.image);
+	replacement_note_bool(t, s, "container_web_image_matches", strcmp(config.image, s->image_reference) == 0);
+	static const char *const keys[] = { "LAUNCHPLANE_RUNTIME_IDENTITY_JSON", "LAUNCHPLANE_DEPLOYMENT_RECORD_ID",
+		                            "LAUNCHPLANE_ARTIFACT_ID", "LAUNCHPLANE_SOURCE_GIT_REF" };
+	for (size_t i = 0; i < countof(keys); i++)
+		replacement_note_bool(t, s, arena_printf(t->arena, "container_web_key_%s_present", keys[i]),
+		                      strings_have(&config.env_keys, keys[i]));
+}
+
+SUSPENDS enum phase_outcome replacement_inspect(struct task *t, struct operation *op, struct err *err)
+{
+	struct replacement_state *s = op->state;
+	struct dokploy d;
+	struct dokploy_compose live;
+	if (!dokploy_open(t, &d, err) || !dokploy_compose_one(t, &d, s->target_id, &live, err))
+		return PHASE_FAILED;
+	note_live(t, s, &live);
+	replacement_note(t, s, "compose_status", live.status);
+	replacement_note(t, s, "source_type", live.source_type);
+	replacement_note(t, s, "deployment_record_count", arena_printf(t->arena, "%zu", live.deployments.n));
+	const struct dokploy_deployment *latest = deployment_latest(&live.deployments);
+	if (latest) {
+		replacement_note(t, s, "latest_deployment_key", latest->id);
+		replacement_note(t, s, "latest_deployment_status", latest->status);
+		replacement_note(t, s, "latest_deployment_title", latest->title);
+		replacement_note(t, s, "latest_deployment_created_at", latest->created_at);
+		replacement_note(t, s, "latest_deployment_finished_at", latest->finished_at);
+	}
+	route_evidence_add(t->arena, "post_deploy_", live.compose_file, &s->hosts, &s->runtime_source);
+	note_converted(t, op, &d, "post_deploy_converted_");
+	note_containers(t, op, &d);
+	return PHASE_DONE;
+}

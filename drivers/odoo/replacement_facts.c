@@ -1,0 +1,132 @@
+#include "drivers/odoo/replacement_facts.h"
+
+#include "drivers/dokploy/credentials.h"
+#include "storage/config.sql.h"
+#include "storage/deployment.sql.h"
+#include "storage/product_config.h"
+
+static bool read_payload(struct task *t, const struct contract *c, const struct rows *rows, int column,
+                         const char *what, void *out, bool *found, struct err *err)
+{
+	const char *text = rows->n ? row_text(rows, 0, column) : NULL;
+	*found = text != NULL;
+	return !text || contract_read_text(t->arena, c, text, strlen(text), what, out, err);
+}
+
+bool read_profile(struct task *t, const char *product, struct product_profile *out, bool *found, struct err *err)
+{
+	struct rows rows;
+	struct json j;
+	*found = false;
+	if (!db_query(t, &Q_product_profile_read, PARAMS(P_TEXT(product)), &rows, err))
+		return false;
+	if (rows.n == 0)
+		return true;
+	const char *text = row_text(&rows, 0, 0);
+	if (!json_parse(t->arena, text, strlen(text), "the stored product profile", &j, err))
+		return false;
+	product_profile_migrate(t->arena, &j);
+	*found = true;
+	return contract_read(t->arena, &product_profile_contract, &j, "", out, err);
+}
+
+bool read_target(struct task *t, const struct lane *lane, struct dokploy_target *target, bool *has_target,
+                 struct dokploy_target_id *id, bool *has_id, struct err *err)
+{
+	struct rows rows;
+	return db_query(t, &Q_target_read, PARAMS(P_TEXT(lane->context), P_TEXT(lane->instance)), &rows, err) &&
+	       read_payload(t, &dokploy_target_contract, &rows, 0, "the stored target record", target, has_target,
+	                    err) &&
+	       read_payload(t, &dokploy_target_id_contract, &rows, 1, "the stored target id record", id, has_id, err);
+}
+
+bool read_inventory(struct task *t, const struct lane *lane, struct inventory *out, bool *found, struct err *err)
+{
+	struct rows rows;
+	return db_query(t, &Q_inventory_read, PARAMS(P_TEXT(lane->context), P_TEXT(lane->instance)), &rows, err) &&
+	       read_payload(t, &inventory_contract, &rows, 0, "the stored inventory", out, found, err);
+}
+
+bool read_manifest(struct task *t, const char *artifact_id, struct artifact_manifest *out, bool *found, struct err *err)
+{
+	struct rows rows;
+	return db_query(t, &Q_artifact_manifest_read, PARAMS(P_TEXT(artifact_id)), &rows, err) &&
+	       read_payload(t, &artifact_manifest_contract, &rows, 0, "the stored artifact manifest", out, found, err);
+}
+
+bool read_override(struct task *t, const struct lane *lane, struct odoo_override *out, bool *found, struct err *err)
+{
+	struct rows rows;
+	return db_query(t, &Q_odoo_override_read, PARAMS(P_TEXT(lane->context), P_TEXT(lane->instance)), &rows, err) &&
+	       read_payload(t, &odoo_override_contract, &rows, 0, "the stored override record", out, found, err);
+}
+
+/* A failure that another try will not mend is a fact about the target. */
+static bool is_passing(const struct err *err)
+{
+	return err->code->retry || err->code == &E_cancelled;
+}
+
+static SUSPENDS bool read_live(struct task *t, struct replacement_reading *r, struct err *err)
+{
+	struct dokploy d;
+	if (dokploy_open(t, &d, err) && dokploy_compose_one(t, &d, r->target_id.target_id, &r->live, err) &&
+	    dokploy_domains_of_compose(t, &d, r->target_id.target_id, &r->domains, err)) {
+		r->facts.live = &r->live;
+		r->facts.domains = &r->domains;
+		return true;
+	}
+	if (is_passing(err))
+		return false;
+	r->facts.live_error = arena_strdup(t->arena, err->message);
+	memset(err, 0, sizeof(*err));
+	return true;
+}
+
+static SUSPENDS bool read_runtime(struct task *t, struct replacement_reading *r, struct err *err)
+{
+	const struct place place = { r->lane->context, r->lane->instance };
+	arena_wipe_on_reset(t->arena);
+	if (runtime_env_resolve(t, t->loop->keyring, &place, &r->target.env, &r->runtime, &r->secret_keys, err)) {
+		r->facts.runtime = &r->runtime;
+		return true;
+	}
+	if (is_passing(err))
+		return false;
+	r->facts.runtime_error = arena_strdup(t->arena, err->message);
+	memset(err, 0, sizeof(*err));
+	return true;
+}
+
+bool replacement_read(struct task *t, const struct replacement_request *request, struct replacement_reading *r,
+                      struct err *err)
+{
+	bool found, has_id;
+	size_t lanes;
+	*r = (struct replacement_reading){ 0 };
+	if (!read_profile(t, request->product, &r->profile, &found, err))
+		return false;
+	if (!found)
+		return true;
+	r->facts.profile = &r->profile;
+	r->lane = product_profile_lane(&r->profile, request->instance, &lanes);
+	if (!r->lane)
+		return true;
+	if (!read_target(t, r->lane, &r->target, &found, &r->target_id, &has_id, err))
+		return false;
+	r->facts.target = found ? &r->target : NULL;
+	r->facts.target_id = has_id ? &r->target_id : NULL;
+	if (!read_inventory(t, r->lane, &r->inventory, &found, err))
+		return false;
+	r->facts.inventory = found ? &r->inventory : NULL;
+	const char *artifact_id, *source_git_ref;
+	replacement_artifact(request, r->facts.inventory, &artifact_id, &source_git_ref);
+	if (artifact_id[0]) {
+		if (!read_manifest(t, artifact_id, &r->manifest, &found, err))
+			return false;
+		r->facts.manifest = found ? &r->manifest : NULL;
+	}
+	if (!r->facts.target || !r->facts.target_id)
+		return true;
+	return read_runtime(t, r, err) && (r->target.target_type != TARGET_COMPOSE || read_live(t, r, err));
+}

@@ -1,0 +1,90 @@
+/* server/auth/policy_internal.h - how a policy lies in memory: for policy.c, which reads and asks it, and
+ * policy_explain.c. */
+#pragma once
+
+#include "core/digest.h"
+#include "server/auth/policy.h"
+
+/* What a condition looks at. */
+enum subject {
+	OF_REPOSITORY,
+	OF_REPOSITORY_ID,
+	OF_REPOSITORY_OWNER_ID,
+	OF_WORKFLOW_REF,
+	OF_JOB_WORKFLOW_REF,
+	OF_EVENT_NAME,
+	OF_REF,
+	OF_ENVIRONMENT,
+	OF_RUNNER_ENVIRONMENT,
+	OF_LOGIN,
+	OF_ORGANIZATIONS,
+	OF_TEAMS,
+	OF_ROLE,
+	OF_SUBJECT,
+	OF_TOKEN_LABEL,
+	OF_PRODUCT,
+	OF_CONTEXT,
+	OF_ACTION,
+	SUBJECTS
+};
+
+enum field_kind {
+	FIELD_NAME,  /* a string that must be there and is compared trimmed */
+	FIELD_ID,    /* a number as string, or nothing */
+	FIELD_LIST,  /* strings; absent is empty */
+	FIELD_LATER, /* a list that older documents did not know: left out of the digest when empty */
+	FIELD_ROLES, /* a list of role names */
+};
+
+enum match { EXACT, GLOB };
+
+struct field {
+	const char *name;
+	enum field_kind kind;
+	enum subject of;
+	enum match match;
+};
+
+#define FIELDS_MAX 12
+
+struct section {
+	const char *name;
+	const struct field *fields;
+	size_t fields_n;
+	bool is_later;
+};
+extern const struct section policy_sections[PRINCIPAL_KINDS];
+
+/* A condition: empty is none. Parallel to the fields of the rule's section. */
+struct list {
+	const char **items;
+	size_t n;
+};
+
+struct rule {
+	struct list conditions[FIELDS_MAX];
+};
+
+struct policy {
+	struct arena *arena;
+	struct json document;
+	char sha256[SHA256_HEX];
+	struct {
+		struct rule *rules;
+		size_t n;
+	} of[PRINCIPAL_KINDS]; /* workflows' rules are sorted by repository */
+};
+
+/* A request as rules see it: one text for each subject, or, for organisations and teams, several. */
+struct question {
+	const char *text[SUBJECTS];
+	const char *const *several[SUBJECTS];
+};
+
+void question_ask(struct question *q, const struct principal *who, const char *action, const char *product,
+                  const char *context);
+bool condition_holds(const struct field *f, const struct list *l, const struct question *q);
+/* Whether one text fits one item of a condition. */
+bool item_matches(const struct field *f, const char *item, const char *text);
+/* The caller's rules: for a workflow those of its repository's name, else all of the kind. */
+void policy_own_rules(const struct policy *p, const struct principal *who, const struct rule **rules, size_t *n);

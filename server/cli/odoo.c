@@ -1,0 +1,75 @@
+/* launchplane odoo-targets ..., launchplane odoo-artifacts ...: the main job. */
+#include "server/cli/client.h"
+
+static const struct setting plan_settings[] = {
+	{ "--product", NULL, NULL, "NAME", "The product, as in its profile", 0 },
+	{ "--instance", NULL, NULL, "NAME", "The lane: testing, ...", 0 },
+	{ "--artifact-id", NULL, NULL, "ID", "The artifact to run; default: the one that runs now", 0 },
+	{ "--source-git-ref", NULL, NULL, "COMMIT", "The artifact's commit; with --artifact-id", 0 },
+	{ "--expected-current-artifact-id", NULL, NULL, "ID", "Refuse unless this artifact runs now", 0 },
+	{ "--strategy", NULL, NULL, "NAME", "recreate-in-place or replace-and-cutover (plan only)", 0 },
+	{ "--data-source-mode", NULL, NULL, "NAME", "existing, empty or upstream_restore", 0 },
+	{ "--allow-empty-data", NULL, NULL, NULL, "Needed when the data source is not the existing one",
+	  SETTING_SWITCH },
+	{ "--confirmation", NULL, NULL, "PHRASE", "The lane policy's phrase, needed likewise", 0 },
+	{ 0 },
+};
+
+#define REPLACEMENT_ARGUMENTS                                                                                          \
+	{ "--product", "product replacement.product", .is_required = true },                                           \
+	        { "--instance", "replacement.instance", .is_required = true },                                         \
+	        { "--artifact-id", "replacement.artifact_id" }, { "--source-git-ref", "replacement.source_git_ref" },  \
+	        { "--expected-current-artifact-id", "replacement.expected_current_artifact_id" },                      \
+	        { "--strategy", "replacement.strategy" }, { "--data-source-mode", "replacement.data_source_mode" },    \
+	        { "--allow-empty-data", "replacement.allow_empty_data", ARGUMENT_TRUE },                               \
+	{                                                                                                              \
+		"--confirmation", "replacement.confirmation"                                                           \
+	}
+
+static const struct argument plan_arguments[] = { REPLACEMENT_ARGUMENTS, { 0 } };
+
+static const struct setting replace_settings[] = {
+	{ "--timeout-seconds", NULL, NULL, "N", "Longest wait for the deploy; default: the target record's", 0 },
+	{ "--health-timeout-seconds", NULL, NULL, "N", "Longest wait for health; default: the target record's", 0 },
+	{ "--no-cache", NULL, NULL, NULL, "Redeploy instead of deploy", SETTING_SWITCH },
+	{ "--skip-health", NULL, NULL, NULL, "Do not verify health", SETTING_SWITCH },
+	{ "--skip-canonical", NULL, NULL, NULL, "Do not verify the canonical address", SETTING_SWITCH },
+	{ "--skip-logo", NULL, NULL, NULL, "Do not verify the logo", SETTING_SWITCH },
+	{ "--watch", NULL, NULL, NULL, "Follow the operation until it ends", SETTING_SWITCH },
+	{ 0 },
+};
+static const struct argument replace_arguments[] = {
+	REPLACEMENT_ARGUMENTS,
+	{ "--timeout-seconds", "replacement.timeout_seconds", ARGUMENT_NUMBER },
+	{ "--health-timeout-seconds", "replacement.health_timeout_seconds", ARGUMENT_NUMBER },
+	{ "--no-cache", "replacement.no_cache", ARGUMENT_TRUE },
+	{ "--skip-health", "replacement.verify_health", ARGUMENT_FALSE },
+	{ "--skip-canonical", "replacement.verify_canonical", ARGUMENT_FALSE },
+	{ "--skip-logo", "replacement.verify_logo", ARGUMENT_FALSE },
+	{ 0 },
+};
+
+static const struct setting *const plan_options[] = { plan_settings, client_settings, NULL };
+static const struct setting *const replace_options[] = { plan_settings, replace_settings, idempotency_settings,
+	                                                 client_settings, NULL };
+static const struct setting *const show_options[] = { client_settings, NULL };
+static const struct setting *const record_options[] = { input_settings, idempotency_settings, client_settings, NULL };
+
+static const struct api_call plan = { "POST", "/v1/drivers/odoo/target-replacement-plan", plan_arguments, 0 };
+static const struct api_call replace = { "POST", "/v1/drivers/odoo/target-replacement-apply", replace_arguments,
+	                                 .operation = "records.odoo_stable_target_replacement_operation_id",
+	                                 .flags = API_NEEDS_KEY };
+static const struct api_call show = { "GET", "/v1/drivers/odoo/target-replacement/operations/{operation_id}",
+	                              .member = "operation" };
+static const struct api_call record = { "POST", "/v1/drivers/odoo/artifact-publish", 0 };
+
+const struct command odoo_commands[] = {
+	{ "odoo-targets", "replacement-plan", "Whether a lane's target may be replaced, and what speaks against it",
+	  NULL, 0, plan_options, api_run, &plan },
+	{ "odoo-targets", "replace", "Submit the replacement of a lane's target", NULL, 0, replace_options, api_run,
+	  &replace },
+	{ "odoo-targets", "show", "One replacement, as workflows poll it", "OPERATION_ID", 1, show_options, api_run,
+	  &show },
+	{ "odoo-artifacts", "record", "Hand in an artifact's manifest", NULL, 0, record_options, api_run, &record },
+	{ 0 },
+};

@@ -1,0 +1,590 @@
+#include "server/operations/runner.h"
+
+#include "core/digest.h"
+#include "core/fault.h"
+#include "core/log.h"
+#include "server/measures.h"
+#include "storage/codes.h"
+#include "storage/operation.sql.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define IDLE_POLL_MS     2000 /* the backstop when no notification comes */
+#define BACKOFF_CAP_MS   60000
+#define CHECKPOINT_TRIES 5
+
+/* One claimed operation while this process works on it. */
+struct job {
+	struct job *prev, *next;
+	struct runner *runner;
+	struct task *task, *heart;
+	char *operation_id;
+	int64_t fence;
+	bool finished;
+	/* what the claim returned, copied because the claimer's arena does not live as long */
+	char *columns[19];
+};
+
+struct runner {
+	struct loop *loop;
+	struct runner_options options;
+	char *owner, *kind_names;
+	struct task *claimer, *stopper;
+	struct job *jobs;
+	size_t active;
+	bool kicked, stopping, claimer_done;
+};
+
+enum column {
+	COL_ID,
+	COL_KIND,
+	COL_PRODUCT,
+	COL_CONTEXT,
+	COL_INSTANCE,
+	COL_REQUEST,
+	COL_STATE,
+	COL_PHASE,
+	COL_FENCE,
+	COL_PHASE_ATTEMPT,
+	COL_FAILURES,
+	COL_DEADLINE,
+	COL_CANCEL,
+	COL_CANCEL_REASON,
+	COL_CREATED_AT,
+	COL_TRACE_ID,
+	COL_DEPLOYMENT,
+	COL_TUPLE,
+	COL_TRACEPARENT,
+};
+
+static const struct op_kind *kind_named(const struct runner *r, const char *name)
+{
+	for (const struct op_kind *const *k = r->options.kinds; *k; k++)
+		if (strcmp((*k)->name, name) == 0)
+			return *k;
+	return NULL;
+}
+
+/* ---- what a phase's end means ---- */
+
+enum step_kind {
+	STEP_ADVANCE, /* next phase, lease kept */
+	STEP_REST,    /* later, lease given up */
+	STEP_FINISH,
+};
+
+struct step {
+	enum step_kind kind;
+	const struct phase *phase;
+	uint64_t delay_ms;
+	int failures;
+	bool enters; /* the phase counts its runs and its time anew */
+	bool passed;
+	struct err err;
+};
+
+static uint64_t backoff_ms(const struct phase *p, int failures)
+{
+	uint64_t ms = p->backoff_ms ? (uint64_t)p->backoff_ms : 1000;
+	for (int i = 1; i < failures && ms < BACKOFF_CAP_MS; i++)
+		ms *= 2;
+	if (ms > BACKOFF_CAP_MS)
+		ms = BACKOFF_CAP_MS;
+	uint32_t random;
+	random_bytes(&random, sizeof(random));
+	return ms / 2 + random % (ms / 2 + 1); /* between half of it and all of it */
+}
+
+static void note_failure(struct task *t, struct operation *op, const char *event, const struct err *err)
+{
+	struct json *detail = ARENA_NEW(t->arena, struct json);
+	*detail = json_object();
+	json_set_str(t->arena, detail, "code", err->code->name);
+	json_set_str(t->arena, detail, "message", arena_strdup(t->arena, err->message));
+	operation_event(t, op, event, detail);
+}
+
+static int limit_of(const struct operation *op, const struct phase *p)
+{
+	return p->limit_of ? p->limit_of(op) : p->limit_s;
+}
+
+static struct step finish_failed(const struct err *err)
+{
+	return (struct step){ .kind = STEP_FINISH, .passed = false, .err = *err };
+}
+
+static struct step judge(struct task *t, struct operation *op, enum phase_outcome outcome, struct err *err)
+{
+	switch (outcome) {
+	case PHASE_DONE:
+		if (!op->phase[1].name)
+			return (struct step){ .kind = STEP_FINISH, .passed = true };
+		return (struct step){ .kind = STEP_ADVANCE, .phase = op->phase + 1, .enters = true };
+	case PHASE_AGAIN:
+		if (operation_is_overdue(t, op)) {
+			err_set(err, &E_timeout, "%s did not finish within %d seconds", op->phase->help,
+			        limit_of(op, op->phase));
+			return finish_failed(err);
+		}
+		return (struct step){ .kind = STEP_REST, .phase = op->phase, .delay_ms = op->again_ms };
+	case PHASE_GOTO:
+		return (struct step){ .kind = STEP_REST,
+			              .phase = kind_phase(op->kind, op->next_phase),
+			              .delay_ms = op->again_ms,
+			              .enters = true };
+	case PHASE_FAILED:
+		break;
+	}
+	int failures = op->failures + 1;
+	if (!err->code->retry || failures >= op->phase->tries || operation_is_overdue(t, op))
+		return finish_failed(err);
+	note_failure(t, op, "retry", err);
+	return (struct step){
+		.kind = STEP_REST, .phase = op->phase, .delay_ms = backoff_ms(op->phase, failures), .failures = failures
+	};
+}
+
+/* ---- checkpoints ---- */
+
+static const char *events_json(struct task *t, const struct operation *op)
+{
+	struct buf b = buf_in(t->arena);
+	struct json_out o = { .buf = &b };
+	jo_open(&o, '[');
+	for (const struct op_event *e = op->events; e; e = e->next) {
+		jo_open(&o, '{');
+		jo_kv(&o, "event", e->event);
+		jo_kv(&o, "phase", op->phase->name);
+		jo_key(&o, "detail");
+		if (e->detail)
+			jo_json(&o, e->detail);
+		else
+			jo_raw(&o, "{}", 2);
+		jo_close(&o, '}');
+	}
+	jo_close(&o, ']');
+	return b.p;
+}
+
+static SUSPENDS bool send_checkpoint(struct task *t, struct operation *op, const struct query *q,
+                                     const struct param *params, size_t n, struct rows *rows, bool *lost,
+                                     struct err *err)
+{
+	*lost = false;
+	if (!op->writes) {
+		if (!db_write(t, op->operation_id, q, params, n, rows, err))
+			return false;
+		*lost = rows->n == 0;
+		return true;
+	}
+	struct tx *tx;
+	if (!tx_begin(t, &tx, err))
+		return false;
+	if (!tx_query(tx, q, params, n, rows, err) || rows->n == 0) {
+		*lost = err->code == NULL;
+		tx_rollback(tx);
+		return *lost;
+	}
+	for (const struct op_write *w = op->writes; w; w = w->next)
+		tx_send(tx, w->query, w->params, w->n);
+	return tx_commit(tx, err);
+}
+
+/* Commits, again when the database was away: the fencing number makes a second commit of the same step harmless,
+ * because nobody else can have moved the operation while we hold its lease. False when the lease is lost or the
+ * database stays away; the operation is then found again when its lease ends. */
+static SUSPENDS bool commit(struct task *t, struct operation *op, const struct query *q, const struct param *params,
+                            size_t n, struct rows *rows)
+{
+	fault_at("checkpoint.before", NULL);
+	for (int round = 1;; round++) {
+		struct err err = { 0 };
+		bool lost;
+		if (send_checkpoint(t, op, q, params, n, rows, &lost, &err)) {
+			if (lost)
+				log_warn(t, "operation.lease_lost");
+			else
+				fault_at("checkpoint.after", NULL);
+			return !lost;
+		}
+		log_warn(t, "operation.checkpoint_failed", I("round", round), LOG_ERR(&err));
+		if (round == CHECKPOINT_TRIES || !err.code->retry || !task_sleep(t, 200u << round, &err))
+			return false;
+	}
+}
+
+static SUSPENDS bool commit_step(struct task *t, struct operation *op, const struct runner *r, const struct step *s)
+{
+	struct rows rows;
+	bool entered = s->enters, keeps = s->kind == STEP_ADVANCE;
+	if (entered)
+		operation_event(t, op, "phase_done", NULL);
+	const char *state = contract_text(t->arena, op->kind->state, op->state);
+	if (!commit(t, op, &Q_operation_checkpoint,
+	            PARAMS(P_TEXT(op->operation_id), P_INT(op->fence), P_TEXT(s->phase->name),
+	                   P_TEXT(s->phase->public_phase), P_TEXT(state), P_BOOL(entered),
+	                   keeps ? P_NULL : P_INT(s->delay_ms), P_INT(r->options.lease_ms),
+	                   P_INT(limit_of(op, s->phase)), P_TEXT(op->deployment_record_id),
+	                   P_TEXT(op->release_tuple_id), P_INT(loop_clock_offset_ms(t->loop)), P_INT(s->failures),
+	                   P_TEXT(events_json(t, op))),
+	            &rows))
+		return false;
+	op->phase = s->phase;
+	t->phase = s->phase->name;
+	op->phase_deadline_wall_ms = row_int(&rows, 0, 0);
+	op->phase_attempt = entered ? 1 : op->phase_attempt;
+	op->failures = s->failures;
+	op->writes = NULL;
+	op->writes_end = &op->writes;
+	op->events = NULL;
+	op->events_end = &op->events;
+	return true;
+}
+
+static SUSPENDS void commit_finish(struct task *t, struct operation *op, const struct step *s)
+{
+	const struct err *err = s->passed ? NULL : &s->err;
+	if (err)
+		note_failure(t, op, "failed", err);
+	else
+		operation_event(t, op, "completed", NULL);
+	if (op->kind->conclude)
+		op->kind->conclude(t, op, err);
+	const char *state = contract_text(t->arena, op->kind->state, op->state);
+	struct rows rows;
+	if (!commit(t, op, &Q_operation_finish,
+	            PARAMS(P_TEXT(op->operation_id), P_INT(op->fence), P_TEXT(s->passed ? "pass" : "fail"),
+	                   P_TEXT(op->phase->name), P_TEXT(s->passed ? "completed" : "failed"), P_TEXT(state),
+	                   P_TEXT(op->result ? json_text(t->arena, op->result) : NULL),
+	                   P_TEXT(err ? err->code->name : ""), P_TEXT(err ? err->message : ""),
+	                   P_TEXT(events_json(t, op)), P_INT(loop_clock_offset_ms(t->loop)),
+	                   P_TEXT(op->deployment_record_id), P_TEXT(op->release_tuple_id)),
+	            &rows))
+		return;
+	measure_operation(s->passed);
+	if (err)
+		log_warn(t, "operation.failed", LOG_ERR(err));
+	else
+		log_info(t, "operation.passed");
+}
+
+/* ---- running one operation ---- */
+
+static bool load(struct task *t, struct runner *r, const struct job *job, struct operation *op, struct err *err)
+{
+	char *const *c = job->columns;
+	*op = (struct operation){
+		.kind = kind_named(r, c[COL_KIND]),
+		.operation_id = c[COL_ID],
+		.product = c[COL_PRODUCT],
+		.context = c[COL_CONTEXT],
+		.instance = c[COL_INSTANCE],
+		.created_at = c[COL_CREATED_AT],
+		.trace_id = c[COL_TRACE_ID] ? c[COL_TRACE_ID] : "",
+		.fence = strtoll(c[COL_FENCE], NULL, 10),
+		.phase_attempt = atoi(c[COL_PHASE_ATTEMPT]),
+		.failures = atoi(c[COL_FAILURES]),
+		.phase_deadline_wall_ms = c[COL_DEADLINE] ? strtoll(c[COL_DEADLINE], NULL, 10) : 0,
+		.cancel_requested = c[COL_CANCEL] && c[COL_CANCEL][0] == 't',
+		.cancel_reason = c[COL_CANCEL_REASON] ? c[COL_CANCEL_REASON] : "",
+		.deployment_record_id = c[COL_DEPLOYMENT] ? c[COL_DEPLOYMENT] : "",
+		.release_tuple_id = c[COL_TUPLE] ? c[COL_TUPLE] : "",
+	};
+	assert(op->kind); /* only known kinds are claimed */
+	op->writes_end = &op->writes;
+	op->events_end = &op->events;
+	/* Operations taken over from an earlier release stand before the first phase. */
+	op->phase = c[COL_PHASE][0] ? kind_phase(op->kind, c[COL_PHASE]) : &op->kind->phases[0];
+	if (!op->phase)
+		return err_set(err, &E_internal_error,
+		               "the operation stands in phase %s, which this release does not know", c[COL_PHASE]);
+	op->request = arena_alloc(t->arena, op->kind->request->size);
+	op->state = arena_alloc(t->arena, op->kind->state->size);
+	return contract_read_text(t->arena, op->kind->request, c[COL_REQUEST], strlen(c[COL_REQUEST]),
+	                          "the stored request", op->request, err) &&
+	       contract_read_text(t->arena, op->kind->state, c[COL_STATE], strlen(c[COL_STATE]), "the stored state",
+	                          op->state, err);
+}
+
+static struct step cancelled_step(const struct operation *op)
+{
+	struct err err = { 0 };
+	err_set(&err, &E_operation_cancelled, "cancelled before %s%s%s", op->phase->help,
+	        op->cancel_reason[0] ? ": " : "", op->cancel_reason);
+	return finish_failed(&err);
+}
+
+static bool may_cancel(const struct operation *op)
+{
+	return op->phase->cancel == CANCEL_ANY || (op->phase->cancel == CANCEL_FIRST && !operation_is_rerun(op));
+}
+
+static SUSPENDS bool cancel_was_asked(struct task *t, struct operation *op)
+{
+	struct rows rows;
+	struct err err = { 0 };
+	if (!db_query(t, &Q_operation_cancel_asked, PARAMS(P_TEXT(op->operation_id)), &rows, &err) || rows.n == 0)
+		return false;
+	op->cancel_reason = row_is_null(&rows, 0, 0) ? "" : row_text(&rows, 0, 0);
+	return true;
+}
+
+/* Runs phases until one rests, the operation ends, or the lease is lost. */
+static SUSPENDS void run_operation(struct task *t, struct runner *r, struct job *job)
+{
+	struct operation op;
+	struct err err = { 0 };
+	if (!load(t, r, job, &op, &err)) {
+		log_error(t, "operation.unreadable", LOG_ERR(&err));
+		return; /* stays leased; another release may understand it */
+	}
+	for (;;) {
+		t->phase = op.phase->name;
+		struct step step;
+		memset(&err, 0, sizeof(err));
+		if (may_cancel(&op) && (op.cancel_requested || cancel_was_asked(t, &op))) {
+			step = cancelled_step(&op);
+		} else {
+			log_debug(t, "operation.phase", I("run", op.phase_attempt));
+			if (fault_armed)
+				fault_at(arena_printf(t->arena, "phase.%s", op.phase->name), NULL);
+			enum phase_outcome outcome = op.phase->run(t, &op, &err);
+			if (outcome == PHASE_FAILED && err.code == &E_cancelled)
+				return; /* we are told to stop: the next claim runs this phase again */
+			step = judge(t, &op, outcome, &err);
+		}
+		if (step.kind == STEP_FINISH) {
+			commit_finish(t, &op, &step);
+			return;
+		}
+		if (!commit_step(t, &op, r, &step))
+			return;
+		if (step.kind == STEP_REST || r->stopping) {
+			runner_kick(r);
+			return;
+		}
+	}
+}
+
+/* Keeps the lease while a phase runs. Ends when the job does. */
+static SUSPENDS void heart_main(struct task *t, void *arg)
+{
+	struct job *job = arg;
+	struct runner *r = job->runner;
+	t->operation = job->operation_id;
+	while (!job->finished) {
+		struct err err = { 0 };
+		if (!task_sleep(t, r->options.lease_ms / 3, &err))
+			break;
+		struct rows rows;
+		if (job->finished || !db_write(t, job->operation_id, &Q_operation_heartbeat,
+		                               PARAMS(P_TEXT(job->operation_id), P_INT(job->fence),
+		                                      P_INT(r->options.lease_ms), P_INT(loop_clock_offset_ms(t->loop))),
+		                               &rows, &err))
+			continue;
+		if (rows.changed == 0 && !job->finished) {
+			log_warn(t, "operation.lease_lost");
+			task_cancel(job->task);
+			break;
+		}
+	}
+	job->heart = NULL;
+	if (job->task)
+		task_wake(job->task);
+}
+
+static SUSPENDS void job_main(struct task *t, void *arg)
+{
+	struct job *job = arg;
+	struct runner *r = job->runner;
+	t->operation = job->operation_id;
+	t->trace_id = job->columns[COL_TRACE_ID] ? job->columns[COL_TRACE_ID] : "";
+	t->traceparent = job->columns[COL_TRACEPARENT] ? job->columns[COL_TRACEPARENT] : "";
+	run_operation(t, r, job);
+	job->finished = true;
+	if (job->heart)
+		task_cancel(job->heart);
+	while (job->heart)
+		task_wait_out(t);
+	if (job->prev)
+		job->prev->next = job->next;
+	else
+		r->jobs = job->next;
+	if (job->next)
+		job->next->prev = job->prev;
+	r->active--;
+	for (size_t i = 0; i < countof(job->columns); i++)
+		free(job->columns[i]);
+	t->operation = t->trace_id = t->traceparent = t->phase = "";
+	free(job);
+	if (r->stopper)
+		task_wake(r->stopper);
+}
+
+static struct job *job_of(struct runner *r, const char *operation_id)
+{
+	for (struct job *j = r->jobs; j; j = j->next)
+		if (strcmp(j->operation_id, operation_id) == 0)
+			return j;
+	return NULL;
+}
+
+static void start_job(struct runner *r, const struct rows *rows, size_t row)
+{
+	struct job *known = job_of(r, row_text(rows, row, COL_ID));
+	if (known) { /* our own lease ran out under it: stop it, and take the new lease when it ends by itself */
+		task_cancel(known->task);
+		return;
+	}
+	struct job *job = calloc(1, sizeof(*job));
+	if (!job)
+		abort();
+	job->runner = r;
+	for (size_t i = 0; i < countof(job->columns); i++) {
+		const char *s = row_text(rows, row, (int)i);
+		job->columns[i] = s ? strdup(s) : NULL;
+	}
+	job->operation_id = job->columns[COL_ID];
+	job->fence = row_int(rows, row, COL_FENCE);
+	job->task = task_spawn(r->loop, "operation", job_main, job);
+	job->heart = job->task ? task_spawn(r->loop, "heartbeat", heart_main, job) : NULL;
+	assert(job->task && job->heart);
+	job->next = r->jobs;
+	if (r->jobs)
+		r->jobs->prev = job;
+	r->jobs = job;
+	r->active++;
+}
+
+/* ---- claiming ---- */
+
+static SUSPENDS bool claim(struct task *t, struct runner *r, size_t *claimed, struct err *err)
+{
+	struct rows rows;
+	*claimed = 0;
+	size_t room = r->options.capacity - r->active;
+	if (room == 0)
+		return true;
+	if (!db_write(t, "operation.claim", &Q_operation_claim,
+	              PARAMS(P_INT(room), P_TEXT(r->owner), P_INT(r->options.lease_ms),
+	                     P_INT(loop_clock_offset_ms(t->loop)), P_TEXT(r->kind_names)),
+	              &rows, err))
+		return false;
+	if (rows.n)
+		fault_at("claim.after", NULL);
+	for (size_t i = 0; i < rows.n; i++)
+		start_job(r, &rows, i);
+	*claimed = rows.n;
+	rows_done(&rows);
+	return true;
+}
+
+static SUSPENDS bool next_wake_ms(struct task *t, struct runner *r, uint64_t *out, struct err *err)
+{
+	struct rows rows;
+	if (!db_query(t, &Q_operation_next_wake, PARAMS(P_INT(loop_clock_offset_ms(t->loop)), P_TEXT(r->kind_names)),
+	              &rows, err))
+		return false;
+	int64_t ms = row_is_null(&rows, 0, 0) ? IDLE_POLL_MS : row_int(&rows, 0, 0);
+	*out = ms < 1 ? 1 : ms < IDLE_POLL_MS ? (uint64_t)ms : IDLE_POLL_MS;
+	rows_done(&rows);
+	return true;
+}
+
+static SUSPENDS void claimer_main(struct task *t, void *arg)
+{
+	struct runner *r = arg;
+	bool in_trouble = false;
+	while (!r->stopping) {
+		struct err err = { 0 };
+		uint64_t wait_ms = IDLE_POLL_MS;
+		size_t claimed = 0;
+		r->kicked = false;
+		bool ok = claim(t, r, &claimed, &err) && (claimed || next_wake_ms(t, r, &wait_ms, &err));
+		if (!ok && !r->stopping && !in_trouble)
+			log_warn(t, "operations.claim_failed", LOG_ERR(&err));
+		in_trouble = !ok;
+		if (claimed || r->kicked || r->stopping)
+			continue;
+		task_wait(t, wait_ms, &err);
+	}
+	r->claimer_done = true;
+	if (r->stopper)
+		task_wake(r->stopper);
+}
+
+static void on_notify(void *arg, const char *payload)
+{
+	(void)payload;
+	runner_kick(arg);
+}
+
+void runner_kick(struct runner *r)
+{
+	r->kicked = true;
+	if (r->claimer && !r->claimer_done)
+		task_wake(r->claimer);
+}
+
+struct runner *runner_new(struct loop *l, const struct runner_options *options)
+{
+	struct runner *r = calloc(1, sizeof(*r));
+	if (!r)
+		abort();
+	r->loop = l;
+	r->options = *options;
+	if (!r->options.capacity)
+		r->options.capacity = 64;
+	if (!r->options.lease_ms)
+		r->options.lease_ms = 15000;
+	r->owner = strdup(options->owner);
+	size_t n = 1;
+	for (const struct op_kind *const *k = options->kinds; *k; k++)
+		n += strlen((*k)->name) + 1;
+	r->kind_names = calloc(1, n);
+	for (const struct op_kind *const *k = options->kinds; *k; k++) {
+		if (r->kind_names[0])
+			strncat(r->kind_names, ",", n - 1 - strlen(r->kind_names));
+		strncat(r->kind_names, (*k)->name, n - 1 - strlen(r->kind_names));
+	}
+	db_listen(l->db, "launchplane_operations", on_notify, r);
+	r->claimer = task_spawn(l, "operations", claimer_main, r);
+	assert(r->claimer);
+	return r;
+}
+
+void runner_stop(struct task *t, struct runner *r, uint64_t wait_ms)
+{
+	uint64_t until = loop_now_ms(t->loop) + wait_ms;
+	r->stopping = true;
+	r->stopper = t;
+	if (!r->claimer_done)
+		task_wake(r->claimer);
+	while ((r->active || !r->claimer_done) && loop_now_ms(t->loop) < until) {
+		struct err err = { 0 };
+		if (!task_wait(t, until - loop_now_ms(t->loop), &err))
+			break;
+	}
+	for (struct job *j = r->jobs; j; j = j->next)
+		task_cancel(j->task); /* their phases run again elsewhere */
+	while (r->active || !r->claimer_done)
+		task_wait_out(t);
+	r->stopper = NULL;
+}
+
+void runner_free(struct runner *r)
+{
+	if (!r)
+		return;
+	assert(r->active == 0 && r->claimer_done);
+	free(r->owner);
+	free(r->kind_names);
+	free(r);
+}
+
+size_t runner_active(const struct runner *r)
+{
+	return r->active;
+}

@@ -1,0 +1,25 @@
+/* server/operations/runner.h - runs durable operations: claims what is due, runs its phases as tasks, commits
+ * checkpoints.
+ *
+ * Each worker process has one runner. It sleeps until the next wake-up that the database knows, or until somebody
+ * submits (NOTIFY, or runner_kick() in this process). Between two phases nothing about an operation exists outside the
+ * database. */
+#pragma once
+
+#include "storage/operation.h"
+
+struct runner;
+
+struct runner_options {
+	const struct op_kind *const *kinds; /* NULL-terminated */
+	const char *owner;                  /* names this process in leases; unique among all that ever ran */
+	unsigned capacity;                  /* operations worked on at once, default 64 */
+	uint64_t lease_ms;                  /* default 15000; renewed each third of it */
+};
+
+struct runner *runner_new(struct loop *l, const struct runner_options *options);
+void runner_kick(struct runner *r); /* something may be due */
+/* Claims nothing more, lets running phases reach their checkpoint. Waits at most wait_ms. */
+SUSPENDS void runner_stop(struct task *t, struct runner *r, uint64_t wait_ms);
+void runner_free(struct runner *r);
+size_t runner_active(const struct runner *r);

@@ -1,0 +1,275 @@
+/* The Odoo driver's routes: replacement plan and apply, polling, artifact manifests (facts/odoo.md 1, 4, 6, 14). */
+#include "drivers/odoo/replacement.h"
+#include "server/operations/runner.h"
+#include "server/routes/tables.h"
+#include "storage/codes.h"
+#include "storage/deployment.sql.h"
+#include "storage/operation.sql.h"
+
+static bool is_odoo(const struct product_profile *p)
+{
+	return strcmp(p->driver_id, "odoo") == 0;
+}
+
+/* Steps 2 and 3 of every route with a profile: the product is Odoo's. */
+static SUSPENDS bool odoo_profile(struct call *c, const char *product, struct product_profile *out, struct err *err)
+{
+	bool found;
+	if (!read_profile(c->t, product, out, &found, err))
+		return false;
+	if (!found || !is_odoo(out))
+		return err_set(err, &E_product_driver_mismatch, "product %s has no profile with driver odoo", product);
+	return true;
+}
+
+/* ---- replacement ---- */
+
+struct replacement_plan_body {
+	int64_t schema_version;
+	const char *product;
+	struct replacement_request replacement;
+};
+
+static bool same_product(struct arena *a, void *record, const char *path, struct err *err)
+{
+	const struct replacement_plan_body *b = record;
+	if (strcmp(b->product, b->replacement.product) != 0)
+		return contract_fail(a, err, path, "replacement.product", "must equal product");
+	return true;
+}
+
+static const struct field plan_body_fields[] = {
+	F_SCHEMA_VERSION(replacement_plan_body),
+	F_STR(replacement_plan_body, product, REQUIRED | TRIMMED | NON_BLANK, .max = 200),
+	F_OBJECT(replacement_plan_body, replacement, REQUIRED, &replacement_plan_request_contract),
+	F_END,
+};
+static const struct contract plan_body_contract =
+        CONTRACT(replacement_plan_body, plan_body_fields, "What to replace, for a plan", .check = same_product);
+
+static const struct field apply_body_fields[] = {
+	F_SCHEMA_VERSION(replacement_plan_body),
+	F_STR(replacement_plan_body, product, REQUIRED | TRIMMED | NON_BLANK, .max = 200),
+	F_OBJECT(replacement_plan_body, replacement, REQUIRED, &replacement_apply_request_contract),
+	F_END,
+};
+static const struct contract apply_body_contract =
+        CONTRACT(replacement_plan_body, apply_body_fields, "What to replace", .check = same_product);
+
+/* The one lane the request means, and the caller's right to it. */
+static SUSPENDS bool allowed_lane(struct call *c, const struct replacement_plan_body *body,
+                                  struct product_profile *profile, const struct lane **lane, struct err *err)
+{
+	size_t lanes;
+	if (!odoo_profile(c, body->product, profile, err))
+		return false;
+	*lane = product_profile_lane(profile, body->replacement.instance, &lanes);
+	if (!*lane)
+		return err_field(err, "replacement.instance",
+		                 lanes ? "%s names %zu lanes of the product; it must name one"
+		                       : "%s names no lane of the product",
+		                 body->replacement.instance, lanes);
+	return call_authorize(c, c->route->action, body->product, (*lane)->context, err);
+}
+
+static SUSPENDS bool replacement_plan_route(struct call *c, struct err *err)
+{
+	const struct replacement_plan_body *body = c->body;
+	struct product_profile profile;
+	const struct lane *lane;
+	struct replacement_reading reading;
+	struct replacement_plan plan;
+	if (!allowed_lane(c, body, &profile, &lane, err) ||
+	    !replacement_read(c->t, &body->replacement, &reading, err) ||
+	    !replacement_plan_make(c->arena, &body->replacement, &reading.facts, &plan, err))
+		return false;
+	return call_accept(c, NULL, json_text(c->arena, &plan.result));
+}
+
+static bool accept_operation(struct call *c, const char *operation_id, const char *document, struct err *err)
+{
+	struct json operation, records = json_object();
+	if (!json_parse(c->arena, document, strlen(document), "the stored operation", &operation, err))
+		return false;
+	json_set_str(c->arena, &records, "odoo_stable_target_replacement_operation_id", operation_id);
+	static const char *const known[] = { "deployment_record_id", "release_tuple_id" };
+	for (size_t i = 0; i < countof(known); i++)
+		if (!is_blank(json_str(&operation, known[i], "")))
+			json_set_str(c->arena, &records, known[i], json_str(&operation, known[i], ""));
+	response_header(c->rs, "Location", json_str(&operation, "poll_url", ""));
+	response_header(c->rs, "Retry-After", "2");
+	return call_accept(c, &records, document);
+}
+
+static SUSPENDS bool replacement_apply_route(struct call *c, struct err *err)
+{
+	const struct replacement_plan_body *body = c->body;
+	struct product_profile profile;
+	const struct lane *lane;
+	if (!allowed_lane(c, body, &profile, &lane, err))
+		return false;
+	struct json actor = principal_audit(c->arena, c->principal);
+	const struct op_submission submission = {
+		.kind = &odoo_replacement_kind,
+		.product = body->product,
+		.context = lane->context,
+		.instance = lane->instance,
+		.idempotency_scope = c->principal->scope,
+		.idempotency_key = c->idempotency_key,
+		.request_fingerprint = c->fingerprint,
+		.request = contract_text(c->arena, &replacement_apply_request_contract, &body->replacement),
+		.actor = json_text(c->arena, &actor),
+		.trace_id = c->trace_id,
+		.traceparent = c->t->traceparent,
+		.holds_lane = true,
+	};
+	enum submit_outcome outcome;
+	const char *operation_id, *document;
+	if (!operation_submit(c->t, &submission, &outcome, &operation_id, &document, err)) {
+		if (err_is(err, &E_odoo_stable_target_replacement_operation_active))
+			call_error_member(c, "operation", document);
+		return false;
+	}
+	if (outcome == SUBMIT_CREATED)
+		runner_kick(c->app->runner);
+	return accept_operation(c, operation_id, document, err);
+}
+
+static SUSPENDS bool replacement_operation_route(struct call *c, struct err *err)
+{
+	struct rows rows;
+	struct json document;
+	const char *id = call_param(c, "operation_id");
+	if (!db_query(c->t, &Q_operation_read, PARAMS(P_TEXT(id)), &rows, err))
+		return false;
+	if (rows.n == 0 || strcmp(row_text(&rows, 0, 0), odoo_replacement_kind.name) != 0)
+		return err_set(err, &E_not_found, "there is no replacement operation %s", id);
+	if (!call_authorize(c, c->route->action, row_text(&rows, 0, 1), row_text(&rows, 0, 2), err))
+		return false;
+	const char *text = row_text(&rows, 0, 4);
+	if (!json_parse(c->arena, text, strlen(text), "the stored operation", &document, err))
+		return false;
+	struct buf b;
+	struct json_out o;
+	const struct json *result = json_get(&document, "result");
+	call_open_ok(c, &o, &b);
+	jo_key(&o, "operation");
+	jo_raw(&o, text, strlen(text));
+	jo_key(&o, "result");
+	if (result)
+		jo_json(&o, result);
+	else
+		jo_null(&o);
+	if (!is_blank(json_str(&document, "next_run_at", "")))
+		response_header(c->rs, "Retry-After", "2");
+	return call_close_ok(c, &o);
+}
+
+/* ---- artifact manifests ---- */
+
+struct artifact_publish {
+	const char *context, *instance;
+	struct artifact_manifest manifest;
+};
+struct artifact_publish_body {
+	int64_t schema_version;
+	const char *product;
+	struct artifact_publish publish;
+};
+
+static bool check_publish(struct arena *a, void *record, const char *path, struct err *err)
+{
+	const struct artifact_publish *p = record;
+	const char *prefix = arena_printf(a, "artifact-%s-", p->context);
+	if (strcmp(p->instance, "testing") != 0 && strcmp(p->instance, "prod") != 0)
+		return contract_fail(a, err, path, "instance", "must be testing or prod");
+	if (strncmp(p->manifest.artifact_id, prefix, strlen(prefix)) != 0)
+		return contract_fail(a, err, path, "manifest.artifact_id", "must start with %s", prefix);
+	return true;
+}
+
+static const struct field publish_fields[] = {
+	F_STR(artifact_publish, context, REQUIRED | LOWERED | NON_BLANK | NO_BLANKS, .max = 200),
+	F_STR(artifact_publish, instance, LOWERED, .fallback = "testing", .help = "testing or prod"),
+	F_OBJECT(artifact_publish, manifest, REQUIRED, &artifact_manifest_contract),
+	F_END,
+};
+static const struct contract publish_contract =
+        CONTRACT(artifact_publish, publish_fields, "The manifest of a published artifact", .check = check_publish);
+static const struct field publish_body_fields[] = {
+	F_SCHEMA_VERSION(artifact_publish_body),
+	F_STR(artifact_publish_body, product, REQUIRED | TRIMMED | NON_BLANK, .max = 200),
+	F_OBJECT(artifact_publish_body, publish, REQUIRED, &publish_contract),
+	F_END,
+};
+static const struct contract publish_body_contract =
+        CONTRACT(artifact_publish_body, publish_body_fields, "Hands in an artifact's manifest");
+
+static const char *publish_result(struct arena *a, const struct artifact_publish *p)
+{
+	struct buf b = buf_in(a);
+	struct json_out o = { .buf = &b };
+	jo_open(&o, '{');
+	jo_kv(&o, "status", "pass");
+	jo_kv(&o, "context", p->context);
+	jo_kv(&o, "instance", p->instance);
+	jo_kv(&o, "artifact_id", p->manifest.artifact_id);
+	jo_kv(&o, "image_repository", p->manifest.image.repository);
+	jo_kv(&o, "image_digest", p->manifest.image.digest);
+	jo_kv(&o, "source_commit", p->manifest.source_commit);
+	jo_kv(&o, "output_file", "");
+	jo_kv(&o, "error_message", "");
+	jo_close(&o, '}');
+	return b.p;
+}
+
+static SUSPENDS bool artifact_publish_route(struct call *c, struct err *err)
+{
+	const struct artifact_publish_body *body = c->body;
+	const struct artifact_publish *p = &body->publish;
+	const struct artifact_manifest *m = &p->manifest;
+	struct product_profile profile;
+	/* The driver's own name stands for any tenant: this route needs no profile facts. */
+	if (strcmp(body->product, "odoo") != 0) {
+		if (!odoo_profile(c, body->product, &profile, err))
+			return false;
+		if (!product_profile_lane_in(&profile, p->context, p->instance))
+			return err_set(err, &E_product_driver_mismatch, "product %s has no lane %s in context %s",
+			               body->product, p->instance, p->context);
+	}
+	struct json records = json_object();
+	json_set_str(c->arena, &records, "artifact_id", m->artifact_id);
+	json_set_str(c->arena, &records, "publish_status", "pass");
+	json_set_str(c->arena, &records, "image_repository", m->image.repository);
+	json_set_str(c->arena, &records, "image_digest", m->image.digest);
+	json_set_str(c->arena, &records, "source_commit", m->source_commit);
+	const char *result = publish_result(c->arena, p);
+	struct tx *tx;
+	if (!tx_begin(c->t, &tx, err))
+		return false;
+	tx_send(tx, &Q_artifact_manifest_upsert,
+	        PARAMS(P_TEXT(m->artifact_id), P_TEXT(m->source_commit), P_TEXT(m->image.repository),
+	               P_TEXT(m->image.digest), P_TEXT(contract_text(c->arena, &artifact_manifest_contract, m))));
+	call_store_answer(c, tx, &records, result);
+	if (!tx_commit(tx, err))
+		return is_idempotency_race(err) ? call_lost_race(c, err) : false;
+	return call_accept(c, &records, result);
+}
+
+const struct route odoo_routes[] = {
+	{ HTTP_POST, "/v1/drivers/odoo/target-replacement-plan",
+	  "Whether a lane's target may be replaced, and what speaks against it", replacement_plan_route,
+	  .callers = CALLERS_WRITE, .action = "odoo_target_replacement_plan.read", .product = "body:product",
+	  .context = "handler", .body = &plan_body_contract },
+	{ HTTP_POST, "/v1/drivers/odoo/target-replacement-apply", "Submit the replacement of a lane's target",
+	  replacement_apply_route, .callers = CALLERS_WRITE, .action = "odoo_target_replacement_apply.execute",
+	  .product = "body:product", .context = "handler", .body = &apply_body_contract,
+	  .idempotency = IDEMPOTENCY_OWN_REQUIRED },
+	{ HTTP_GET, "/v1/drivers/odoo/target-replacement/operations/{operation_id}", "Poll a replacement",
+	  replacement_operation_route, .callers = CALLERS_READ, .action = "odoo_target_replacement_apply.execute",
+	  .product = "handler", .context = "handler" },
+	{ HTTP_POST, "/v1/drivers/odoo/artifact-publish", "Hand in an artifact's manifest", artifact_publish_route,
+	  .callers = CALLERS_WRITE, .action = "odoo_artifact_publish.write", .product = "body:product",
+	  .context = "body:publish.context", .body = &publish_body_contract, .idempotency = IDEMPOTENCY_OPTIONAL },
+	{ 0 },
+};

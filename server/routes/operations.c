@@ -1,0 +1,272 @@
+/* Durable operations: read, follow, list, cancel. */
+#include "core/digest.h"
+#include "server/operations/runner.h"
+#include "server/routes/tables.h"
+#include "storage/codes.h"
+#include "storage/operation.sql.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LIST_DEFAULT   50
+#define LIST_MOST      200
+#define STREAM_POLL_MS 500
+#define STREAM_BEAT_MS 15000
+
+static bool is_ended(const char *status)
+{
+	return strcmp(status, "pass") == 0 || strcmp(status, "fail") == 0;
+}
+
+/* The row, for a caller whose policy allows action on the operation's own product and context. */
+static SUSPENDS bool read_allowed(struct call *c, const char *action, struct rows *rows, struct err *err)
+{
+	const char *id = call_param(c, "operation_id");
+	if (!db_query(c->t, &Q_operation_read, PARAMS(P_TEXT(id)), rows, err))
+		return false;
+	if (rows->n == 0)
+		return err_set(err, &E_not_found, "there is no operation %s", id);
+	return call_authorize(c, action, row_text(rows, 0, 1), row_text(rows, 0, 2), err);
+}
+
+static SUSPENDS bool operation_show(struct call *c, struct err *err)
+{
+	struct rows rows, events;
+	const char *id = call_param(c, "operation_id");
+	if (!read_allowed(c, c->route->action, &rows, err) ||
+	    !db_query(c->t, &Q_operation_events_after, PARAMS(P_TEXT(id), P_INT(0)), &events, err))
+		return false;
+	struct buf b;
+	struct json_out o;
+	call_open_ok(c, &o, &b);
+	jo_key(&o, "operation");
+	/* The stored document with its history put in before the closing brace. */
+	const char *document = row_text(&rows, 0, 4);
+	size_t n = strlen(document);
+	while (n && document[n - 1] != '}')
+		n--;
+	jo_raw(&o, document, n - 1);
+	jo_key(&o, "events");
+	jo_open(&o, '[');
+	for (size_t i = 0; i < events.n; i++)
+		jo_raw(&o, row_text(&events, i, 2), strlen(row_text(&events, i, 2)));
+	jo_close(&o, ']');
+	jo_close(&o, '}');
+	if (!is_ended(row_text(&rows, 0, 3)))
+		response_header(c->rs, "Retry-After", "2");
+	return call_close_ok(c, &o);
+}
+
+/* ---- Server-Sent Events ---- */
+
+static SUSPENDS bool send_events(struct call *c, const struct rows *events, int64_t *last, struct err *err)
+{
+	struct buf b = buf_in(c->arena);
+	for (size_t i = 0; i < events->n; i++) {
+		*last = row_int(events, i, 0);
+		buf_printf(&b, "id: %lld\nevent: %s\ndata: %s\n\n", (long long)*last, row_text(events, i, 1),
+		           row_text(events, i, 2));
+	}
+	return b.n == 0 || response_stream_write(c->t, c->rq, b.p, b.n, err);
+}
+
+static SUSPENDS bool follow(struct call *c, const char *id, int64_t last, struct err *err)
+{
+	uint64_t silent_ms = 0;
+	for (;;) {
+		struct rows events, rows;
+		/* Status first: what was written before it ended is then certainly seen. */
+		if (!db_query(c->t, &Q_operation_read, PARAMS(P_TEXT(id)), &rows, err) ||
+		    !db_query(c->t, &Q_operation_events_after, PARAMS(P_TEXT(id), P_INT(last)), &events, err))
+			return false;
+		bool ended = rows.n == 0 || is_ended(row_text(&rows, 0, 3));
+		if (!send_events(c, &events, &last, err))
+			return false;
+		silent_ms = events.n ? 0 : silent_ms + STREAM_POLL_MS;
+		bool full = events.n == 500;
+		rows_done(&events);
+		rows_done(&rows);
+		if (ended && !full)
+			return response_stream_end(c->t, c->rq, err);
+		if (silent_ms >= STREAM_BEAT_MS) {
+			silent_ms = 0;
+			if (!response_stream_write(c->t, c->rq, ": still here\n\n", 14, err))
+				return false;
+		}
+		if (!full && !task_sleep(c->t, STREAM_POLL_MS, err))
+			return false;
+	}
+}
+
+static SUSPENDS bool operation_events(struct call *c, struct err *err)
+{
+	struct rows rows;
+	if (!read_allowed(c, c->route->action, &rows, err))
+		return false;
+	const char *given = request_header(c->rq, "last-event-id");
+	char *end = NULL;
+	long long last = given && given[0] ? strtoll(given, &end, 10) : 0;
+	if (end && (*end || last < 0))
+		return err_field(err, "Last-Event-ID", "must be the id of an event, a whole number");
+	c->t->deadline_ms = TASK_FOREVER; /* as long as the client listens and the operation runs */
+	c->rs->status = 200;
+	response_header(c->rs, "Content-Type", "text/event-stream");
+	response_header(c->rs, "Cache-Control", "no-store");
+	if (!response_stream_start(c->t, c->rq, c->rs, err))
+		return true;
+	if (!follow(c, call_param(c, "operation_id"), last, err)) {
+		/* The answer has begun: the client sees the stream end and comes back with Last-Event-ID. */
+		struct err ignored = { 0 };
+		response_stream_end(c->t, c->rq, &ignored);
+	}
+	return true;
+}
+
+/* ---- list ---- */
+
+static bool read_limit(struct call *c, long long *limit, struct err *err)
+{
+	const char *text;
+	if (!request_query(c->rq, "limit", &text, err))
+		return false;
+	char *end = NULL;
+	*limit = is_blank(text) ? LIST_DEFAULT : strtoll(text, &end, 10);
+	if ((end && *end) || *limit < 1 || *limit > LIST_MOST)
+		return err_set(err, &E_invalid_query, "limit must be a whole number from 1 to %d", LIST_MOST);
+	return true;
+}
+
+/* A cursor is the base64url of "<created_at> <operation_id>" of the last row. */
+static bool read_cursor(struct call *c, const char **at, const char **id, struct err *err)
+{
+	const char *text;
+	unsigned char *bytes;
+	size_t n;
+	*at = *id = NULL;
+	if (!request_query(c->rq, "cursor", &text, err))
+		return false;
+	if (is_blank(text))
+		return true;
+	if (!base64url_decode(c->arena, text, strlen(text), &bytes, &n) || n < 22 || n > 600 || memchr(bytes, 0, n))
+		return err_set(err, &E_invalid_query, "cursor is not one that a list answered");
+	char *s = arena_strndup(c->arena, (const char *)bytes, n), *space = strchr(s, ' ');
+	/* "2026-06-01T10:00:00.000000Z" */
+	if (!space || space - s != 27 || strspn(s, "0123456789-:.TZ") != 27)
+		return err_set(err, &E_invalid_query, "cursor is not one that a list answered");
+	*space = '\0';
+	*at = s;
+	*id = space + 1;
+	return true;
+}
+
+static bool check_list_query(struct call *c, const char *status, struct err *err)
+{
+	static const char *const known[] = { "product", "context", "instance", "status", "kind", "limit", "cursor" };
+	static const char *const statuses[] = { "pending", "running", "pass", "fail" };
+	size_t pos = 0, i;
+	const char *name, *value;
+	while (request_query_next(c->rq, &pos, &name, &value, err)) {
+		for (i = 0; i < countof(known) && strcmp(known[i], name) != 0; i++)
+			;
+		if (i == countof(known))
+			return err_set(err, &E_invalid_query, "%.40s is not a query parameter here", name);
+	}
+	if (err->code)
+		return false;
+	for (i = 0; status && i < countof(statuses) && strcmp(statuses[i], status) != 0; i++)
+		;
+	return !status || i < countof(statuses) ||
+	       err_set(err, &E_invalid_query, "status must be one of pending, running, pass, fail");
+}
+
+static SUSPENDS bool operation_list(struct call *c, struct err *err)
+{
+	static const char *const names[] = { "product", "context", "instance", "status", "kind" };
+	const char *filters[countof(names)], *at, *id;
+	long long limit;
+	for (size_t i = 0; i < countof(names); i++) {
+		if (!request_query(c->rq, names[i], &filters[i], err))
+			return false;
+		if (is_blank(filters[i]))
+			filters[i] = NULL;
+	}
+	if (!filters[0])
+		return err_set(err, &E_invalid_query, "the query parameter product is required");
+	if (!check_list_query(c, filters[3], err) || !read_limit(c, &limit, err) || !read_cursor(c, &at, &id, err) ||
+	    !call_authorize(c, c->route->action, filters[0], filters[1] ? filters[1] : "*", err))
+		return false;
+	struct rows rows;
+	if (!db_query(c->t, &Q_operation_list,
+	              PARAMS(P_TEXT(filters[0]), P_TEXT(filters[1]), P_TEXT(filters[2]), P_TEXT(filters[3]),
+	                     P_TEXT(filters[4]), P_TEXT(at), P_TEXT(id), P_INT(limit + 1)),
+	              &rows, err))
+		return false;
+	bool more = rows.n > (size_t)limit;
+	size_t n = more ? (size_t)limit : rows.n;
+	struct buf b;
+	struct json_out o;
+	call_open_ok(c, &o, &b);
+	jo_key(&o, "operations");
+	jo_open(&o, '[');
+	for (size_t i = 0; i < n; i++)
+		jo_raw(&o, row_text(&rows, i, 0), strlen(row_text(&rows, i, 0)));
+	jo_close(&o, ']');
+	jo_key(&o, "next_cursor");
+	if (more) {
+		const char *last =
+		        arena_printf(c->arena, "%s %s", row_text(&rows, n - 1, 1), row_text(&rows, n - 1, 2));
+		jo_str(&o, base64url_encode(c->arena, last, strlen(last)));
+	} else {
+		jo_null(&o);
+	}
+	return call_close_ok(c, &o);
+}
+
+/* ---- cancel ---- */
+
+struct operation_cancel_request {
+	int64_t schema_version;
+	const char *reason;
+};
+static const struct field cancel_fields[] = {
+	F_SCHEMA_VERSION(operation_cancel_request),
+	F_STR(operation_cancel_request, reason, REQUIRED | TRIMMED | NON_BLANK, .max = 1000,
+	      .help = "Why; kept in the operation's history"),
+	F_END,
+};
+static const struct contract cancel_contract =
+        CONTRACT(operation_cancel_request, cancel_fields, "Asks an operation to stop before its next effect");
+
+static SUSPENDS bool operation_cancel(struct call *c, struct err *err)
+{
+	const struct operation_cancel_request *body = c->body;
+	const char *id = call_param(c, "operation_id");
+	struct rows rows;
+	if (!read_allowed(c, c->route->action, &rows, err))
+		return false;
+	if (is_ended(row_text(&rows, 0, 3)))
+		return err_set(err, &E_operation_finished, "operation %s has ended with %s", id, row_text(&rows, 0, 3));
+	if (!db_write(c->t, id, &Q_operation_cancel,
+	              PARAMS(P_TEXT(id), P_TEXT(c->principal->actor), P_TEXT(body->reason),
+	                     P_INT(loop_clock_offset_ms(c->t->loop))),
+	              &rows, err))
+		return false;
+	runner_kick(c->app->runner);
+	struct json records = json_object();
+	json_set_str(c->arena, &records, "operation_id", id);
+	return call_accept(c, &records, NULL);
+}
+
+const struct route operation_routes[] = {
+	{ HTTP_GET, "/v1/operations/{operation_id}", "One operation with its history", operation_show,
+	  .callers = CALLERS_READ, .action = "operations.read", .product = "handler", .context = "handler" },
+	{ HTTP_GET, "/v1/operations/{operation_id}/events", "An operation's events as they happen (Server-Sent Events)",
+	  operation_events, .callers = CALLERS_READ, .action = "operations.read", .product = "handler",
+	  .context = "handler" },
+	{ HTTP_GET, "/v1/operations", "Operations of a product, newest first", operation_list, .callers = CALLERS_READ,
+	  .action = "operations.read", .product = "handler", .context = "handler" },
+	{ HTTP_POST, "/v1/operations/{operation_id}/cancel", "Ask an operation to stop before its next effect",
+	  operation_cancel, .callers = CALLERS_WRITE_HUMAN, .action = "operations.cancel", .product = "handler",
+	  .context = "handler", .body = &cancel_contract },
+	{ 0 },
+};

@@ -1,0 +1,124 @@
+/* server/routes/route.h - a route is one row, and everything about it comes from that row.
+ *
+ * Dispatch, 405, authentication, reading the body, authorization, replay of idempotent requests, the reference page and
+ * the OpenAPI document, and the tests that ask every route as nobody, a stranger and an owner. Order of the checks:
+ * authentication, body, authorization, replay, handler (facts/core.md 1.3, 4). */
+#pragma once
+
+#include "core/contract.h"
+#include "server/app.h"
+#include "server/auth/policy.h"
+#include "server/http/server.h"
+#include "storage/db.h"
+
+struct call;
+typedef bool (*handler_fn)(struct call *c, struct err *err); /* SUSPENDS */
+
+enum callers {
+	CALLERS_ANYONE,      /* no credential looked at */
+	CALLERS_READ,        /* facts/core.md 1.2, class R */
+	CALLERS_WRITE,       /* class W */
+	CALLERS_WRITE_HUMAN, /* class WH */
+};
+
+enum idempotency {
+	IDEMPOTENCY_NONE,
+	IDEMPOTENCY_OPTIONAL, /* replayed before the handler; the handler stores its answer with call_store_answer() */
+	IDEMPOTENCY_APPLY,    /* the same, for applies only: dry-runs are stateless */
+	IDEMPOTENCY_APPLY_REQUIRED,
+	IDEMPOTENCY_OWN, /* the handler's own statement stores and replays (evidence, operations) */
+	IDEMPOTENCY_OWN_REQUIRED,
+};
+
+/* Where the policy's product and context come from:
+ *   "=launchplane"          that text
+ *   "body:deployment.context"  a string of the read body
+ *   "path:context"          a path parameter
+ *   "query:product"         a query parameter
+ *   "handler"               the handler calls call_authorize() once it has read the record */
+struct route {
+	llhttp_method_t method;
+	const char *path; /* "/v1/inventory/{context}/{instance}" */
+	const char *summary;
+	handler_fn handler;
+	enum callers callers;
+	const char *action;       /* of a plan or of everything */
+	const char *apply_action; /* when body.mode is apply_mode; NULL: action */
+	const char *apply_mode;   /* default "apply" */
+	const char *product, *context;
+	const struct contract *body; /* NULL: no body is read */
+	const struct contract
+	        *record; /* what a read answers under record_key, or a write's result; for the documents */
+	const char *record_key;
+	enum idempotency idempotency;
+	size_t body_max;  /* default 2 MiB */
+	bool is_inline;   /* never waits: runs without a task */
+	bool has_secrets; /* the body may hold plaintext: its memory is overwritten afterwards */
+};
+
+extern const struct route *const all_routes[]; /* tables, each ended by an empty row; the list ends with NULL */
+
+#define PATH_PARAMS_MAX 4
+
+struct path_params {
+	size_t n;
+	struct {
+		const char *name;
+		const char *at;
+		size_t len;
+	} v[PATH_PARAMS_MAX];
+};
+
+/* Finds the route. NULL: *allowed is the Allow header's text when the path exists with other methods, else "". */
+const struct route *route_match(llhttp_method_t method, const char *path, struct path_params *params,
+                                const char **allowed);
+/* Asserts that rows are well-formed and no two alike. */
+void routes_check(void);
+
+struct call {
+	struct task *t;
+	struct arena *arena;
+	struct app *app;
+	struct request *rq;
+	struct response *rs;
+	const struct route *route;
+	struct path_params params;
+	const char *trace_id;
+	const struct principal *principal; /* NULL for CALLERS_ANYONE */
+	const struct json *json;           /* the body as sent */
+	void *body;                        /* route->body's struct */
+	bool applies;                      /* body.mode is the apply mode, or the route has no modes */
+	const char *idempotency_key;       /* NULL: none */
+	const char *fingerprint;           /* of the body; "" without one */
+	const char *error_members;         /* see call_error_member() */
+};
+
+/* Handlers' helpers. Those that fail set err and return false, so that a handler returns them. */
+const char *call_param(struct call *c, const char *name); /* decoded; checked before the handler */
+/* Checks the policy for the call's principal. E_authorization_denied tells nothing. */
+bool call_authorize(struct call *c, const char *action, const char *product, const char *context, struct err *err);
+
+/* 200 {"status":"ok","trace_id":...,"<key>":<json>}; json is PostgreSQL's own bytes or a written document. */
+bool call_answer_member(struct call *c, const char *key, const char *json);
+/* The same for several members; open writes the head, the caller adds members, close sends. */
+void call_open_ok(struct call *c, struct json_out *o, struct buf *b);
+bool call_close_ok(struct call *c, struct json_out *o);
+
+/* 202 {"status":"accepted","trace_id":...,"records":{...},"result":{...}}. records: an object of strings; result: JSON
+ * text or NULL. */
+bool call_accept(struct call *c, const struct json *records, const char *result);
+/* What Q_idempotency_store keeps for a replay of the same answer. */
+const char *call_stored_answer(struct call *c, const struct json *records, const char *result);
+/* Looks the key up: *replayed when the stored answer was sent; E_idempotency_key_reused when the request differs. */
+SUSPENDS bool call_replay(struct call *c, bool *replayed, struct err *err);
+/* Adds the idempotency row to a transaction; nothing without a key. */
+void call_store_answer(struct call *c, struct tx *tx, const struct json *records, const char *result);
+/* After a transaction failed on the idempotency row's uniqueness: a twin request was faster; answers with its answer.
+ */
+SUSPENDS bool call_lost_race(struct call *c, struct err *err);
+bool is_idempotency_race(const struct err *err);
+
+/* The envelope of an error (facts/core.md 1.4). extra: further top-level members as ",\"operation\":{...}" or "". */
+void render_error(struct arena *a, const char *trace_id, const struct err *err, const char *extra, struct response *rs);
+/* Lets an error answer carry a further member, as the active operation of a busy lane. */
+void call_error_member(struct call *c, const char *key, const char *json);

@@ -1,0 +1,17 @@
+/* server/routes/tables.h - the route tables, one file of handlers each. */
+#pragma once
+
+#include "server/routes/route.h"
+
+extern const struct route service_routes[];
+extern const struct route evidence_routes[];
+extern const struct route profile_routes[];
+extern const struct route config_routes[];
+extern const struct route target_routes[];
+extern const struct route odoo_routes[];
+extern const struct route operation_routes[];
+extern const struct route grant_routes[];
+extern const struct route openapi_routes[];
+
+/* The whole OpenAPI document. */
+void openapi_write(struct buf *b);

@@ -1,0 +1,191 @@
+#include "server/worker.h"
+
+#include "core/http_client.h"
+#include "core/log.h"
+#include "drivers/registry.h"
+#include "server/app.h"
+#include "server/auth/oidc.h"
+#include "server/auth/policy_store.h"
+#include "server/http/server.h"
+#include "server/measures.h"
+#include "server/operations/owner.h"
+#include "server/operations/runner.h"
+#include "server/routes/dispatch.h"
+#include "server/supervisor.h"
+#include "storage/db.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#define DRAIN_MS 25000
+
+bool worker_config_read(const struct settings *s, struct worker_config *out, struct err *err)
+{
+	long long pool;
+	*out = (struct worker_config){
+		.database_url = setting(s, "--database-url"),
+		.audience = setting(s, "--audience"),
+		.issuer = setting(s, "--oidc-issuer"),
+		.jwks_url = setting(s, "--oidc-jwks-url"),
+		.public_url = setting(s, "--public-url"),
+	};
+	if (!setting_int(s, "--db-pool", 2, 100, &pool, err))
+		return false;
+	out->db_pool = (unsigned)pool;
+	const char *key = setting(s, MASTER_KEY_SETTING);
+	if (key) {
+		if (!keyring_init(&out->keyring, key, NULL, err))
+			return false;
+		out->has_keyring = true;
+	}
+	return true;
+}
+
+void worker_config_done(struct worker_config *c)
+{
+	if (c->has_keyring)
+		keyring_done(&c->keyring);
+	c->has_keyring = false;
+}
+
+struct worker_state {
+	struct app app;
+	struct worker_config config;
+	uv_signal_t sigterm, sigint;
+	uv_timer_t heart;
+	int code;
+};
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	(void)number;
+	struct worker_state *w = handle->data;
+	w->app.draining = true;
+	if (w->app.main_task)
+		task_wake(w->app.main_task);
+}
+
+static void on_heart(uv_timer_t *timer)
+{
+	(void)timer;
+	worker_heartbeat();
+}
+
+static bool fail_start(struct worker_state *w, const struct err *err)
+{
+	log_error(NULL, "worker.cannot_start", LOG_ERR(err));
+	w->code = EXIT_CANNOT_START;
+	return false;
+}
+
+static SUSPENDS bool start(struct task *t, struct worker_state *w)
+{
+	struct app *app = &w->app;
+	const struct worker *self = worker_self();
+	struct err err = { 0 };
+	const struct db_options db_options = { .url = w->config.database_url,
+		                               .pool_size = w->config.db_pool,
+		                               .min_open = 2 };
+	app->db = db_new(&app->loop, &db_options, &err);
+	if (!app->db || !db_ready(t, &err))
+		return fail_start(w, &err);
+	app->http = http_client_new(&app->loop);
+	app->oidc = oidc_new(&app->loop, w->config.issuer, w->config.audience, w->config.jwks_url);
+	struct bootstrap_policy bootstrap;
+	if (!bootstrap_policy_read(t->arena, &app->settings, &bootstrap, &err))
+		return fail_start(w, &err);
+	app->policy = policy_store_open(t, bootstrap.sha256, &err);
+	if (!app->policy)
+		return fail_start(w, &err);
+	char *owner = lease_owner_make(app->arena, self->slot, self->incarnation);
+	lease_owners_release_dead(t, owner);
+	const struct runner_options runner_options = { .kinds = all_op_kinds, .owner = owner };
+	app->runner = runner_new(&app->loop, &runner_options);
+	const struct http_server_options http_options = { 0 };
+	app->server = http_server_new(&app->loop, &http_options, &launchplane_app, app);
+	if (!http_server_listen_fd(app->server, self->listen_fd, &err))
+		return fail_start(w, &err);
+	return true;
+}
+
+static SUSPENDS void drain(struct task *t, struct worker_state *w)
+{
+	struct app *app = &w->app;
+	struct err err = { 0 };
+	log_info(t, "worker.draining");
+	if (app->server) {
+		http_server_drain(app->server, DRAIN_MS);
+		while (!app->drained && task_wait(t, TASK_FOREVER, &err))
+			;
+	}
+	if (app->runner)
+		runner_stop(t, app->runner, DRAIN_MS);
+}
+
+static SUSPENDS void worker_main(struct task *t, void *arg)
+{
+	struct worker_state *w = arg;
+	struct app *app = &w->app;
+	app->main_task = t;
+	if (start(t, w)) {
+		worker_report_ready();
+		app->ready = true;
+		log_info(t, "worker.ready", I("slot", worker_self()->slot));
+		struct err err = { 0 };
+		while (!app->draining)
+			if (!task_wait(t, TASK_FOREVER, &err))
+				break;
+	}
+	drain(t, w);
+	policy_store_stop(t, app->policy);
+	if (app->db)
+		db_close(t, app->db, 5000);
+	app->db = NULL;
+	app->main_task = NULL;
+	loop_stop(&app->loop);
+}
+
+int worker_run(struct settings *s)
+{
+	struct worker_state w = { .code = 0 };
+	struct app *app = &w.app;
+	struct err err = { 0 };
+	const struct worker *self = worker_self();
+	app->settings = *s;
+	app->arena = arena_new();
+	if (!worker_config_read(s, &w.config, &err) ||
+	    !loop_init(&app->loop, setting(s, "LAUNCHPLANE_TEST_CLOCK_FILE"), &err) ||
+	    !metrics_open(all_metrics, all_metrics_n, self->metrics_fd, self->slot, self->slots, &err)) {
+		fail_start(&w, &err);
+		arena_free(app->arena);
+		return w.code;
+	}
+	app->audience = w.config.audience;
+	static_tokens_read(app->arena, s, &app->tokens);
+	app->public_url = w.config.public_url ? w.config.public_url : "";
+	app->loop.keyring = w.config.has_keyring ? &w.config.keyring : NULL;
+	app->loop.app = app;
+	signal(SIGPIPE, SIG_IGN);
+	uv_signal_init(&app->loop.uv, &w.sigterm);
+	uv_signal_init(&app->loop.uv, &w.sigint);
+	w.sigterm.data = w.sigint.data = &w;
+	uv_signal_start(&w.sigterm, on_signal, SIGTERM);
+	uv_signal_start(&w.sigint, on_signal, SIGINT);
+	uv_timer_init(&app->loop.uv, &w.heart);
+	uv_timer_start(&w.heart, on_heart, 1000, 1000);
+	task_spawn(&app->loop, "worker", worker_main, &w);
+	loop_run(&app->loop);
+	if (app->server)
+		http_server_free(app->server);
+	if (app->http)
+		http_client_free(app->http);
+	if (app->oidc)
+		oidc_free(app->oidc);
+	loop_done(&app->loop);
+	policy_store_free(app->policy);
+	runner_free(app->runner);
+	metrics_close();
+	worker_config_done(&w.config);
+	arena_free(app->arena);
+	return w.code;
+}

@@ -1,0 +1,38 @@
+/* storage/codes.h - the error codes of the product, beside core/err.h's general ones. Facts: core.md 1.5, odoo.md 1.3,
+ * config-health.md 0.2. */
+#pragma once
+
+#include "core/err.h"
+
+/*      wire code, status, worth another try, when */
+#define PRODUCT_ERROR_CODES(X)                                                                                         \
+	X(reason_required, 400, false, "This caller must give a reason for this change")                               \
+	X(confirmation_required, 400, false, "The confirmation phrase is missing or not exact")                        \
+	X(idempotency_key_required, 400, false, "The route needs the Idempotency-Key header")                          \
+	X(invalid_dokploy_target_setup, 400, false, "The target setup cannot be done as asked")                        \
+	X(runtime_key_safety_failed, 400, false, "A secret may not be bound there under the active key-safety policy") \
+	X(product_driver_mismatch, 403, false, "The product's profile is not configured for this driver or lane")      \
+	X(idempotency_key_reused, 409, false, "The Idempotency-Key was used with another request")                     \
+	X(local_operator_dry_run_required, 409, false, "Record a dry-run of the same request first")                   \
+	X(odoo_stable_target_replacement_operation_active, 409, false,                                                 \
+	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
+	X(operation_finished, 409, false, "The operation has ended and cannot be cancelled")                           \
+	X(operation_cancelled, 409, false, "The operation was cancelled before it took effect")                        \
+	X(operation_blocked, 409, false,                                                                               \
+	  "Records or the live target do not allow the operation; the message says what")                              \
+	X(operation_reconciliation_required, 409, false, "A person must look: what happened cannot be proved")         \
+	X(deploy_failed, 502, false, "The provider ended the deploy with an error")                                    \
+	X(post_deploy_failed, 502, false, "The data workflow on the host failed")                                      \
+	X(verification_failed, 502, false, "The lane does not prove that it runs what was deployed")                   \
+	X(upstream_lost, 502, false, "The provider accepted a request and lost it")                                    \
+	X(provider_refused, 502, false, "A provider refused what was asked; the same again will not do better")        \
+	X(authz_policy_unavailable, 503, false, "No active policy record exists")                                      \
+	X(database_storage_required, 503, false, "The route needs the PostgreSQL store")                               \
+	X(runtime_key_safety_unavailable, 503, false, "No active runtime key-safety policy exists; apply one first")
+
+#define X(name, status, retry, help) extern const struct error_code E_##name;
+PRODUCT_ERROR_CODES(X)
+#undef X
+
+extern const struct error_code *const product_error_codes[];
+extern const size_t product_error_codes_n;

@@ -1,0 +1,259 @@
+#include "storage/db_internal.h"
+
+#include <assert.h>
+
+#define READS_TOGETHER 4 /* fewer reads than this are not spread over connections */
+#define SLOW_MS        10 /* a connection that waits longer for one answer gets no more reads while others can take them */
+
+/* Who gets which connection.
+ * Reads share up to READ_CONNS_MAX connections, writes and transactions each take one of their own. The caps leave one
+ * connection for reads, and one beside the transactions for writes, where the pool is large enough for that. When a
+ * transaction or a write finds no free connection, all reading connections but one take no more reads and so become
+ * free. */
+
+struct counts {
+	unsigned idle, reading, slow, writing, in_tx, connecting; /* slow: reading, and waiting long for its answer */
+};
+
+static bool is_slow(const struct db *db, const struct conn *c)
+{
+	return c->entries_n && uv_now(&db->loop->uv) - conn_waiting_since(c) >= SLOW_MS;
+}
+
+static struct counts count(const struct db *db)
+{
+	struct counts n = { 0 };
+	for (unsigned i = 0; i < db->opt.pool_size; i++) {
+		const struct conn *c = &db->conns[i];
+		if (c->role == ROLE_TX)
+			n.in_tx++;
+		else if (c->link.state != LINK_UP)
+			n.connecting += c->link.state != LINK_DOWN;
+		else if (c->role == ROLE_IDLE)
+			n.idle++;
+		else if (c->role == ROLE_WRITES)
+			n.writing++;
+		else if (is_slow(db, c))
+			n.slow++;
+		else
+			n.reading++;
+	}
+	return n;
+}
+
+static unsigned reads_cap(const struct db *db)
+{
+	unsigned n = db->opt.pool_size / 2;
+	return n < 1 ? 1 : n > READ_CONNS_MAX ? READ_CONNS_MAX : n;
+}
+
+static unsigned writes_cap(const struct db *db)
+{
+	unsigned n = db->opt.pool_size > 1 ? db->opt.pool_size - 1 : 1;
+	return n > WRITE_CONNS_MAX ? WRITE_CONNS_MAX : n;
+}
+
+static unsigned txs_cap(const struct db *db)
+{
+	return db->opt.pool_size > 2 ? db->opt.pool_size - 2 : 1;
+}
+
+static struct conn *idle_conn(struct db *db)
+{
+	for (unsigned i = 0; i < db->opt.pool_size; i++) {
+		struct conn *c = &db->conns[i];
+		if (c->link.state == LINK_UP && c->role == ROLE_IDLE)
+			return c;
+	}
+	return NULL;
+}
+
+static void conn_take_for_tx(struct conn *c, struct task *t)
+{
+	c->role = ROLE_TX;
+	c->tx = (struct tx){ .conn = c, .task = t };
+}
+
+static void give_to_tx(struct db *db, struct conn *c)
+{
+	struct request *r = db->txs.first;
+	request_unqueue(&db->txs, r);
+	conn_take_for_tx(c, r->task);
+	*r->conn = c;
+	request_complete(db, r, OUTCOME_CONNECTION, NULL);
+}
+
+/* The first write whose lane no other connection holds. */
+static struct request *next_write(struct db *db, struct request *r, uint8_t owner)
+{
+	while (r && db->lane_owner[r->lane] && db->lane_owner[r->lane] != owner)
+		r = r->next;
+	return r;
+}
+
+static void give_to_writes(struct db *db, struct conn *c)
+{
+	uint8_t owner = (uint8_t)(c - db->conns + 1);
+	c->role = ROLE_WRITES;
+	for (struct request *r = next_write(db, db->writes.first, owner); r && c->group_n < GROUP_MAX;) {
+		struct request *next = next_write(db, r->next, owner);
+		request_unqueue(&db->writes, r);
+		task_must_finish(r->task);
+		if (!db->lane_owner[r->lane])
+			c->lanes[c->lanes_n++] = r->lane;
+		db->lane_owner[r->lane] = owner;
+		c->group[c->group_n++] = r;
+		r = next;
+	}
+	db->stats.groups++;
+	db->stats.writes += c->group_n;
+	conn_send_group(c);
+}
+
+static void send_reads(struct db *db, struct conn *c, unsigned n)
+{
+	c->role = ROLE_READS;
+	while (n-- && db->reads.first && c->link.state == LINK_UP) {
+		struct request *r = db->reads.first;
+		request_unqueue(&db->reads, r);
+		if (r->is_alone && c->is_unsynced && !conn_sync(c)) {
+			request_enqueue(db, &db->reads, r, true);
+			return;
+		}
+		c->reads_in_flight++;
+		if (!conn_send(c, r->query, r->params, r->n_params, r))
+			return;
+		if (r->is_alone && !conn_sync(c))
+			return;
+	}
+	if (c->link.state == LINK_UP && c->is_unsynced && conn_sync(c))
+		db->stats.batches++;
+}
+
+static bool may_grow(const struct db *db, const struct counts *n)
+{
+	unsigned used = n->idle + n->reading + n->slow + n->writing + n->in_tx;
+	return n->connecting || (used < db->opt.pool_size && uv_now(&db->loop->uv) >= db->retry_at_ms);
+}
+
+static struct conn *conn_for_reads(struct db *db, const struct counts *n, bool others_wait)
+{
+	struct conn *best = NULL;
+	uint64_t best_cost = UINT64_MAX;
+	bool is_alone = n->reading + n->slow == 0;
+	bool may_take_idle =
+	        is_alone || (n->reading < reads_cap(db) && n->slow + 2 < db->opt.pool_size && !others_wait);
+	bool may_join = !others_wait || (n->reading + n->slow <= 1 && db->opt.pool_size > 1);
+	for (unsigned i = 0; i < db->opt.pool_size; i++) {
+		struct conn *c = &db->conns[i];
+		bool is_idle = c->role == ROLE_IDLE && may_take_idle;
+		bool is_reading = c->role == ROLE_READS && c->reads_in_flight < READS_IN_FLIGHT && may_join &&
+		                  !(is_slow(db, c) && may_grow(db, n));
+		if (c->link.state != LINK_UP || (!is_idle && !is_reading))
+			continue;
+		uint64_t cost = c->reads_in_flight + (is_slow(db, c) ? 1000 : 0);
+		if (cost < best_cost) {
+			best = c;
+			best_cost = cost;
+		}
+	}
+	return best;
+}
+
+static void schedule_reads(struct db *db, bool others_wait)
+{
+	unsigned share = (db->reads.n + reads_cap(db) - 1) / reads_cap(db);
+	if (share < READS_TOGETHER)
+		share = READS_TOGETHER;
+	while (db->reads.first) {
+		struct counts n = count(db);
+		struct conn *c = conn_for_reads(db, &n, others_wait);
+		if (!c)
+			return;
+		unsigned room = READS_IN_FLIGHT - c->reads_in_flight;
+		send_reads(db, c, share < room ? share : room);
+	}
+}
+
+static void on_retry(uv_timer_t *timer)
+{
+	db_dirty(container_of(timer, struct db, retry));
+}
+
+static void open_connections(struct db *db)
+{
+	struct counts n = count(db);
+	unsigned reading = n.reading + n.slow;
+	if ((reading || db->reads.n) && n.reading < reads_cap(db))
+		reading++; /* a spare one, so that the next read need not queue behind a slow one */
+	unsigned wanted = n.in_tx + n.writing + db->txs.n + db->writes.n + reading;
+	if (wanted < db->opt.min_open)
+		wanted = db->opt.min_open;
+	if (wanted > db->opt.pool_size)
+		wanted = db->opt.pool_size;
+	unsigned have = n.in_tx + n.writing + n.reading + n.slow + n.idle + n.connecting;
+	uint64_t now = uv_now(&db->loop->uv);
+	if (have >= wanted || db->is_closing)
+		return;
+	if (now < db->retry_at_ms) {
+		if (!uv_is_active((uv_handle_t *)&db->retry))
+			uv_timer_start(&db->retry, on_retry, db->retry_at_ms - now, 0);
+		return;
+	}
+	for (unsigned i = 0; i < db->opt.pool_size && have < wanted && uv_now(&db->loop->uv) >= db->retry_at_ms; i++) {
+		struct conn *c = &db->conns[i];
+		if (c->link.state == LINK_DOWN && c->role == ROLE_IDLE) {
+			have++;
+			link_connect(&c->link);
+		}
+	}
+}
+
+/* The older of what waits for a connection of its own and may have one. */
+static struct request *next_exclusive(struct db *db, const struct counts *n)
+{
+	struct request *tx = n->in_tx < txs_cap(db) ? db->txs.first : NULL;
+	struct request *write = n->writing < writes_cap(db) ? next_write(db, db->writes.first, 0) : NULL;
+	return !tx || (write && write->seq < tx->seq) ? write : tx;
+}
+
+/* The turn hook. */
+void db_schedule(void *arg)
+{
+	struct db *db = arg;
+	if (!db->is_dirty)
+		return;
+	db->is_dirty = false;
+	bool others_wait = false;
+	for (;;) {
+		struct counts n = count(db);
+		struct request *r = next_exclusive(db, &n);
+		if (!r)
+			break;
+		bool reads_first =
+		        db->reads.first && n.reading + n.slow == 0 && n.idle == 1 && db->reads.first->seq < r->seq;
+		struct conn *c = idle_conn(db);
+		if (!c || reads_first) {
+			others_wait = true;
+			break;
+		}
+		if (r->kind == REQUEST_TX)
+			give_to_tx(db, c);
+		else
+			give_to_writes(db, c);
+	}
+	schedule_reads(db, others_wait);
+	open_connections(db);
+}
+
+/* The quick way into a transaction: nobody waits and a connection is free. */
+bool db_tx_at_once(struct db *db, struct task *t, struct conn **out)
+{
+	struct counts n = count(db);
+	if (!n.idle || n.in_tx >= txs_cap(db) || db->txs.first || db->writes.first || db->reads.first)
+		return false;
+	*out = idle_conn(db);
+	assert(*out);
+	conn_take_for_tx(*out, t);
+	return true;
+}

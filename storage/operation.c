@@ -1,0 +1,140 @@
+#include "storage/operation.h"
+
+#include "core/digest.h"
+#include "storage/codes.h"
+#include "storage/operation.sql.h"
+
+#include <time.h>
+
+void operation_write(struct task *t, struct operation *op, const struct query *q, const struct param *params, size_t n)
+{
+	struct op_write *w = ARENA_NEW(t->arena, struct op_write);
+	struct param *copy = arena_array(t->arena, n + 1, sizeof(*copy));
+	memcpy(copy, params, n * sizeof(*copy));
+	*w = (struct op_write){ .query = q, .params = copy, .n = n };
+	*op->writes_end = w;
+	op->writes_end = &w->next;
+}
+
+void operation_event(struct task *t, struct operation *op, const char *event, const struct json *detail)
+{
+	struct op_event *e = ARENA_NEW(t->arena, struct op_event);
+	*e = (struct op_event){ .event = event, .detail = detail };
+	*op->events_end = e;
+	op->events_end = &e->next;
+}
+
+enum phase_outcome operation_again(struct operation *op, uint64_t ms)
+{
+	op->again_ms = ms;
+	return PHASE_AGAIN;
+}
+
+enum phase_outcome operation_goto(struct operation *op, const char *phase, uint64_t ms)
+{
+	op->next_phase = phase;
+	op->again_ms = ms;
+	return PHASE_GOTO;
+}
+
+bool operation_is_overdue(struct task *t, const struct operation *op)
+{
+	return op->phase_deadline_wall_ms && loop_wall_ms(t->loop) >= op->phase_deadline_wall_ms;
+}
+
+const struct phase *kind_phase(const struct op_kind *kind, const char *name)
+{
+	for (const struct phase *p = kind->phases; p->name; p++)
+		if (strcmp(p->name, name) == 0)
+			return p;
+	return NULL;
+}
+
+const char *utc_now(struct task *t)
+{
+	time_t s = (time_t)(loop_wall_ms(t->loop) / 1000);
+	struct tm tm;
+	gmtime_r(&s, &tm);
+	char text[32];
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return arena_strdup(t->arena, text);
+}
+
+const char *utc_compact(struct arena *a, const char *utc)
+{
+	char *out = arena_alloc(a, strlen(utc) + 1), *p = out;
+	for (; *utc; utc++)
+		if (*utc != '-' && *utc != ':')
+			*p++ = *utc;
+	*p = '\0';
+	return out;
+}
+
+const char *operation_new_id(struct arena *a, const struct op_submission *s, const char *created_at)
+{
+	struct json parts = json_array();
+	const char *const values[] = { s->product, s->context,         s->instance,
+		                       created_at, s->idempotency_key, s->idempotency_scope };
+	for (size_t i = 0; i < countof(values); i++)
+		json_push(a, &parts, json_of_str(values[i]));
+	struct buf b = buf_in(a);
+	json_write_canonical(&b, &parts);
+	char *stamp = arena_strdup(a, created_at), *to = stamp;
+	for (const char *from = created_at; *from; from++)
+		if (*from != ':')
+			*to++ = *from == '+' ? 'z' : *from;
+	*to = '\0';
+	return arena_printf(a, "%s-%s-%s-%s-%.16s", s->kind->id_prefix, s->context, s->instance, stamp,
+	                    sha256_text(a, b.p, b.n));
+}
+
+static SUSPENDS bool find_by_key(struct task *t, const struct op_submission *s, struct rows *rows, struct err *err)
+{
+	return db_query(t, &Q_operation_by_key,
+	                PARAMS(P_TEXT(s->kind->name), P_TEXT(s->idempotency_scope), P_TEXT(s->idempotency_key)), rows,
+	                err);
+}
+
+bool operation_submit(struct task *t, const struct op_submission *s, enum submit_outcome *outcome,
+                      const char **operation_id, const char **document, struct err *err)
+{
+	const char *created_at = utc_now(t);
+	const char *id = operation_new_id(t->arena, s, created_at);
+	const char *lane = arena_printf(t->arena, "%s/%s/%s", s->product, s->context, s->instance);
+	/* A holder of the lane may end between our insert and our look at it: then the insert is worth another try. */
+	for (int round = 0; round < 5; round++) {
+		struct rows rows;
+		if (!db_write(t, lane, &Q_operation_submit,
+		              PARAMS(P_TEXT(id), P_TEXT(s->kind->name), P_TEXT(s->product), P_TEXT(s->context),
+		                     P_TEXT(s->instance), P_BOOL(s->holds_lane), P_TEXT(s->idempotency_scope),
+		                     P_TEXT(s->idempotency_key), P_TEXT(s->request_fingerprint),
+		                     P_TEXT(s->kind->phases[0].name), P_TEXT(s->request), P_TEXT(s->actor),
+		                     P_TEXT(s->trace_id), P_TEXT(s->traceparent), P_INT(loop_clock_offset_ms(t->loop))),
+		              &rows, err))
+			return false;
+		bool created = rows.n == 1;
+		if (!find_by_key(t, s, &rows, err))
+			return false;
+		if (rows.n == 1) {
+			*operation_id = row_text(&rows, 0, 0);
+			*document = row_text(&rows, 0, 2);
+			if (strcmp(row_text(&rows, 0, 1), s->request_fingerprint) != 0)
+				return err_set(err, &E_idempotency_key_reused,
+				               "this Idempotency-Key was used with another request; send a new key for "
+				               "a new request");
+			*outcome = created ? SUBMIT_CREATED : SUBMIT_EXISTING;
+			return true;
+		}
+		if (!db_query(t, &Q_operation_active_on_lane,
+		              PARAMS(P_TEXT(s->product), P_TEXT(s->context), P_TEXT(s->instance)), &rows, err))
+			return false;
+		if (rows.n == 1) {
+			*operation_id = row_text(&rows, 0, 0);
+			*document = row_text(&rows, 0, 1);
+			return err_set(err, &E_odoo_stable_target_replacement_operation_active,
+			               "operation %s is active on lane %s/%s of %s; wait until it has ended",
+			               *operation_id, s->context, s->instance, s->product);
+		}
+	}
+	return err_set(err, &E_service_unavailable, "the lane changes hands too quickly; try again");
+}

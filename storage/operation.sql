@@ -1,0 +1,174 @@
+-- Durable operations. $offset parameters are the test clock's milliseconds, 0 in production: all times of the engine are the
+-- database's own clock, so that hosts need not agree.
+
+-- name: operation_submit
+WITH created AS (
+    INSERT INTO launchplane_operations
+        (operation_id, kind, product, context, instance, holds_lane, idempotency_scope, idempotency_key,
+         request_fingerprint, status, phase, public_phase, request, state, actor, trace_id, traceparent,
+         created_at, updated_at, next_run_at, phase_started_at)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, 'created', $11::json, '{}'::json, $12::json, $13, $14,
+           now_at, now_at, now_at, now_at
+      FROM (SELECT clock_timestamp() + $15::bigint * interval '1 millisecond' AS now_at) AS clock
+    ON CONFLICT DO NOTHING
+    RETURNING operation_id, created_at),
+first_event AS (
+    INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
+    SELECT operation_id, 1, created_at, 'submitted', '', '{}'::json FROM created
+    RETURNING operation_id),
+woken AS (SELECT pg_notify('launchplane_operations', '') FROM first_event)
+SELECT count(*) FROM woken;
+
+-- name: operation_by_key
+SELECT operation_id, request_fingerprint, launchplane_operation_document(o)
+  FROM launchplane_operations o
+ WHERE kind = $1 AND idempotency_scope = $2 AND idempotency_key = $3;
+
+-- name: operation_active_on_lane
+SELECT operation_id, launchplane_operation_document(o)
+  FROM launchplane_operations o
+ WHERE product = $1 AND context = $2 AND instance = $3 AND holds_lane AND status IN ('pending', 'running')
+ LIMIT 1;
+
+-- name: operation_read
+SELECT kind, product, context, status, launchplane_operation_document(o), md5(o.fence || '/' || o.updated_at || '/' || o.status)
+  FROM launchplane_operations o
+ WHERE operation_id = $1;
+
+-- name: operation_events_after
+SELECT seq, event, json_build_object('seq', seq, 'at', launchplane_utc(at), 'event', event, 'phase', phase, 'detail', detail)
+  FROM launchplane_operation_events
+ WHERE operation_id = $1 AND seq > $2::bigint
+ ORDER BY seq
+ LIMIT 500;
+
+-- name: operation_list
+-- Filters that are null do not filter. The cursor is the last row's (created_at, operation_id).
+SELECT launchplane_operation_document(o), to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), operation_id
+  FROM launchplane_operations o
+ WHERE product = $1
+   AND ($2::text IS NULL OR context = $2)
+   AND ($3::text IS NULL OR instance = $3)
+   AND ($4::text IS NULL OR status = $4)
+   AND ($5::text IS NULL OR kind = $5)
+   AND ($6::timestamptz IS NULL OR (created_at, operation_id) < ($6::timestamptz, $7::text))
+ ORDER BY created_at DESC, operation_id DESC
+ LIMIT $8::bigint;
+
+-- name: operation_cancel
+WITH asked AS (
+    UPDATE launchplane_operations
+       SET cancel_requested_at = clock_timestamp() + $4::bigint * interval '1 millisecond',
+           cancel_requested_by = $2, cancel_reason = $3,
+           next_run_at = CASE WHEN lease_owner = ''
+                              THEN least(next_run_at, clock_timestamp() + $4::bigint * interval '1 millisecond')
+                              ELSE next_run_at END,
+           updated_at = clock_timestamp() + $4::bigint * interval '1 millisecond'
+     WHERE operation_id = $1 AND status IN ('pending', 'running') AND cancel_requested_at IS NULL
+    RETURNING operation_id, updated_at, phase),
+noted AS (
+    INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
+    SELECT a.operation_id, (SELECT max(seq) + 1 FROM launchplane_operation_events e WHERE e.operation_id = a.operation_id),
+           a.updated_at, 'cancel_requested', a.phase, json_build_object('by', $2::text, 'reason', $3::text)
+      FROM asked a
+    RETURNING operation_id),
+woken AS (SELECT pg_notify('launchplane_operations', '') FROM noted)
+SELECT count(*) FROM woken;
+
+-- name: operation_claim
+-- A leased operation is due again when its lease ends: a dead worker's work is found by the same rule as everything else.
+WITH clock AS (SELECT clock_timestamp() + $4::bigint * interval '1 millisecond' AS now_at),
+due AS (
+    SELECT operation_id FROM launchplane_operations
+     WHERE status IN ('pending', 'running') AND next_run_at <= (SELECT now_at FROM clock)
+       AND kind = ANY (string_to_array($5, ','))
+     ORDER BY next_run_at, operation_id
+     LIMIT $1::bigint
+       FOR UPDATE SKIP LOCKED)
+UPDATE launchplane_operations o
+   SET status = 'running', lease_owner = $2, fence = fence + 1,
+       public_phase = CASE WHEN public_phase = 'created' THEN 'running' ELSE public_phase END,
+       lease_expires_at = now_at + $3::bigint * interval '1 millisecond', heartbeat_at = now_at,
+       next_run_at = now_at + $3::bigint * interval '1 millisecond',
+       attempt = attempt + 1, phase_attempt = phase_attempt + 1,
+       started_at = coalesce(started_at, now_at)
+  FROM clock
+ WHERE o.operation_id = ANY (ARRAY(SELECT operation_id FROM due))
+RETURNING o.operation_id, o.kind, o.product, o.context, o.instance, o.request, o.state, o.phase, o.fence, o.phase_attempt,
+          o.failures, (extract(epoch FROM o.phase_deadline_at) * 1000)::bigint, o.cancel_requested_at IS NOT NULL,
+          o.cancel_reason, launchplane_utc(o.created_at), o.trace_id, o.deployment_record_id, o.release_tuple_id,
+          o.traceparent;
+
+-- name: operation_next_wake
+SELECT (extract(epoch FROM min(next_run_at) - (clock_timestamp() + $1::bigint * interval '1 millisecond')) * 1000)::bigint
+  FROM launchplane_operations
+ WHERE status IN ('pending', 'running') AND kind = ANY (string_to_array($2, ','));
+
+-- name: operation_heartbeat
+UPDATE launchplane_operations
+   SET lease_expires_at = clock_timestamp() + ($4::bigint + $3::bigint) * interval '1 millisecond',
+       next_run_at = clock_timestamp() + ($4::bigint + $3::bigint) * interval '1 millisecond',
+       heartbeat_at = clock_timestamp() + $4::bigint * interval '1 millisecond'
+ WHERE operation_id = $1 AND fence = $2::bigint AND status = 'running'
+   AND lease_expires_at > clock_timestamp() + $4::bigint * interval '1 millisecond';
+
+-- name: operation_checkpoint
+-- Ends a run of a phase. $7 null: the worker keeps the lease and goes on ($8 ms of lease); else it lets go and the operation is
+-- due in $7 ms. $6: this run entered another phase, whose time limit is $9 seconds (0: none).
+WITH clock AS (SELECT clock_timestamp() + $12::bigint * interval '1 millisecond' AS now_at),
+moved AS (
+    UPDATE launchplane_operations o
+       SET phase = $3, public_phase = $4, state = $5::json, updated_at = now_at,
+           phase_attempt = CASE WHEN $6::boolean THEN CASE WHEN $7::bigint IS NULL THEN 1 ELSE 0 END ELSE phase_attempt END,
+           phase_started_at = CASE WHEN $6::boolean THEN now_at ELSE phase_started_at END,
+           phase_deadline_at = CASE WHEN NOT $6::boolean THEN phase_deadline_at
+                                    WHEN $9::bigint > 0 THEN now_at + $9::bigint * interval '1 second' END,
+           failures = $13::bigint,
+           deployment_record_id = $10, release_tuple_id = $11,
+           lease_owner = CASE WHEN $7::bigint IS NULL THEN lease_owner ELSE '' END,
+           lease_expires_at = CASE WHEN $7::bigint IS NULL THEN now_at + $8::bigint * interval '1 millisecond' END,
+           next_run_at = now_at + coalesce($7::bigint, $8::bigint) * interval '1 millisecond'
+      FROM clock
+     WHERE operation_id = $1 AND fence = $2::bigint AND status = 'running' AND o.lease_expires_at > now_at
+    RETURNING operation_id, now_at, (extract(epoch FROM phase_deadline_at) * 1000)::bigint AS deadline_ms),
+noted AS (
+    INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
+    SELECT m.operation_id,
+           (SELECT max(seq) FROM launchplane_operation_events e WHERE e.operation_id = m.operation_id) + l.n,
+           m.now_at, l.e ->> 'event', l.e ->> 'phase', (l.e -> 'detail')
+      FROM moved m, json_array_elements($14::json) WITH ORDINALITY AS l(e, n)
+    RETURNING 1)
+SELECT deadline_ms, (SELECT count(*) FROM noted) FROM moved;
+
+-- name: operation_finish
+WITH clock AS (SELECT clock_timestamp() + $11::bigint * interval '1 millisecond' AS now_at),
+ended AS (
+    UPDATE launchplane_operations o
+       SET status = $3, phase = $4, public_phase = $5, state = $6::json, result = $7::json,
+           error_code = $8, error_message = $9, updated_at = now_at, finished_at = now_at,
+           deployment_record_id = $12, release_tuple_id = $13,
+           lease_owner = '', lease_expires_at = NULL, next_run_at = NULL, phase_deadline_at = NULL
+      FROM clock
+     WHERE operation_id = $1 AND fence = $2::bigint AND status = 'running' AND o.lease_expires_at > now_at
+    RETURNING operation_id, now_at),
+noted AS (
+    INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
+    SELECT m.operation_id,
+           (SELECT max(seq) FROM launchplane_operation_events e WHERE e.operation_id = m.operation_id) + l.n,
+           m.now_at, l.e ->> 'event', l.e ->> 'phase', (l.e -> 'detail')
+      FROM ended m, json_array_elements($10::json) WITH ORDINALITY AS l(e, n)
+    RETURNING 1)
+SELECT (SELECT count(*) FROM noted) FROM ended;
+
+-- name: operation_lease_owners
+SELECT DISTINCT lease_owner FROM launchplane_operations
+ WHERE status = 'running' AND lease_owner <> '' AND starts_with(lease_owner, $1);
+
+-- name: operation_release_owner
+-- For the leases of a process that is certainly dead.
+UPDATE launchplane_operations
+   SET lease_owner = '', lease_expires_at = NULL, next_run_at = clock_timestamp() + $2::bigint * interval '1 millisecond'
+ WHERE status = 'running' AND lease_owner = $1;
+
+-- name: operation_cancel_asked
+SELECT cancel_reason FROM launchplane_operations WHERE operation_id = $1 AND cancel_requested_at IS NOT NULL;

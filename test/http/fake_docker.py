@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+"""Stands in for docker while a generated script really runs: answers from a directory, notes each call.
+
+FAKE_DOCKER names the directory: world.json holds the containers, calls.jsonl gets the calls.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+HOME = pathlib.Path(os.environ["FAKE_DOCKER"])
+
+
+def main():
+    arguments = sys.argv[1:]
+    world = json.loads((HOME / "world.json").read_text())
+    with open(HOME / "calls.jsonl", "a", encoding="utf-8") as calls:
+        calls.write(json.dumps(arguments) + "\n")
+    code = {"ps": ps, "inspect": inspect, "start": start, "stop": stop, "exec": run, "top": top}[arguments[0]](world, arguments[1:])
+    (HOME / "world.json").write_text(json.dumps(world))
+    return code
+
+
+def ps(world, arguments):
+    wanted = dict(item.split("=", 1)[1].split("=", 1) for item in arguments if item.startswith("label="))
+    if wanted["com.docker.compose.project"] == world["project"]:
+        if wanted["com.docker.compose.service"] in world["services"]:
+            print(wanted["com.docker.compose.service"] + "-id")
+    return 0
+
+
+def service_of(world, arguments):
+    return world["services"][arguments[-1].removesuffix("-id")]
+
+
+def inspect(world, arguments):
+    print("true" if service_of(world, arguments)["running"] else "false")
+    return 0
+
+
+def top(world, arguments):
+    print("UID PID CMD")
+    print(world.get("process", "root 1 tail -f /dev/null"))
+    return 0
+
+
+def start(world, arguments):
+    if world.get("start_fails"):
+        return 1
+    service_of(world, arguments)["running"] = True
+    return 0
+
+
+def stop(world, arguments):
+    service_of(world, arguments)["running"] = False
+    return 0
+
+
+def run(world, arguments):
+    """exec [--user U] [--env K=V]... CONTAINER COMMAND..."""
+    env, as_root = {}, False
+    while arguments[0].startswith("--"):
+        option, value, *arguments = arguments
+        as_root |= (option, value) == ("--user", "root")
+        if option == "--env":
+            name, _, text = value.partition("=")
+            env[name] = text
+    service = world["services"][arguments[0].removesuffix("-id")]
+    command = arguments[1:]
+    if not service["running"]:
+        print("container is not running", file=sys.stderr)
+        return 1
+    if as_root:
+        return 0
+    if command[0] == "python3":
+        return workflow(world, env)
+    if "psql" in " ".join(command):
+        print(world.get("shop_key", ""))
+        return 0
+    return subprocess.run(command, env={"PATH": os.environ["PATH"], **service["env"], **env}, check=False).returncode
+
+
+def workflow(world, env):
+    world["workflow_env"] = env
+    world["web_ran_during_workflow"] = world["services"]["web"]["running"]
+    print("odoo_instance_overrides_payload_present=true")
+    return world.get("workflow_exit", 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

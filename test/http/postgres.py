@@ -1,0 +1,89 @@
+"""A private PostgreSQL cluster: a unix socket in a short directory, no TCP, no fsync, gone at the end."""
+import glob
+import itertools
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+
+import psycopg
+
+from rehearsal.waiting import wait_until
+
+USER = "launchplane"
+SETTINGS = {
+    "listen_addresses": "", "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
+    "max_connections": "200", "shared_buffers": "64MB", "autovacuum": "off", "log_min_messages": "warning",
+}
+
+
+class Cluster:
+    def __init__(self, **settings):
+        self.settings = {**SETTINGS, **settings}
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="lp", dir="/tmp"))
+        self.process = None
+        self._numbers = itertools.count(1)
+
+    def start(self):
+        if os.geteuid() == 0:
+            account = pwd.getpwnam("postgres")
+            os.chown(self.directory, account.pw_uid, account.pw_gid)
+        self.directory.chmod(0o755)
+        data = self.directory / "data"
+        self._run("initdb", "-D", data, "-U", USER, "--auth=trust", "--no-sync", "--no-instructions",
+                  "-E", "UTF8", "--locale=C.UTF-8")
+        options = [f"-c{name}={value}" for name, value in self.settings.items()]
+        with open(self.directory / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                self._command("postgres", "-D", data, "-k", self.directory, *options),
+                stdout=log, stderr=log, cwd="/")
+        wait_until(self._answers, "PostgreSQL to start", 60)
+        return self
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(30)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def url(self, database):
+        return f"postgresql://{USER}@/{database}?host={self.directory}"
+
+    def create(self, template=None):
+        """A fresh database's name; a copy of template when given."""
+        name = f"d{next(self._numbers)}"
+        source = f' TEMPLATE "{template}"' if template else ""
+        self._admin(f'CREATE DATABASE "{name}"{source}')
+        return name
+
+    def drop(self, name):
+        self._admin(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _admin(self, statement):
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def _answers(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"PostgreSQL ended: {(self.directory / 'log').read_text()}")
+        try:
+            psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _run(self, *arguments):
+        subprocess.run(self._command(*arguments), check=True, capture_output=True, cwd="/")
+
+    def _command(self, program, *arguments):
+        """As user postgres when we are root; ends with us in any case."""
+        found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{program}"))
+        if not found:
+            raise AssertionError(f"PostgreSQL's {program} is not installed")
+        become = ["setpriv", "--pdeathsig", "QUIT"]
+        if os.geteuid() == 0:
+            become += ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        return [*become, found[-1], *map(str, arguments)]

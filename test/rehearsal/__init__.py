@@ -1,0 +1,1 @@
+"""What the tests and the quickstart share: an API client, a bootstrap policy, a lane's records."""

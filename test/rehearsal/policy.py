@@ -1,0 +1,51 @@
+"""Bootstrap policy texts. A rule is a dict; render() writes the TOML the service starts with."""
+import json
+
+REPOSITORY = "example-org/odoo-tenant-shop"
+PRODUCT = "odoo-tenant-shop"
+CONTEXT = "shop"
+
+
+def workflow_rule(actions, products=(), contexts=(), repository=REPOSITORY, **more):
+    return {
+        "repository": repository, "products": list(products), "contexts": list(contexts),
+        "actions": list(actions), **more,
+    }
+
+
+def render(**sections):
+    """render(github_actions=[rule, ...], local_operators=[...]) -> TOML text."""
+    lines = ["schema_version = 1", ""]
+    for section, rules in sections.items():
+        for rule in rules:
+            lines.append(f"[[{section}]]")
+            lines += [f"{name} = {json.dumps(value)}" for name, value in rule.items()]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
+    """What the workflow of one product needs for the main job, each grant as narrow as it can be."""
+    def rule(actions, products, contexts):
+        return workflow_rule(actions, products, contexts, repository)
+
+    return [
+        rule(["product_profile.write", "product_profile.read"], [product], ["launchplane"]),
+        rule(["product_config.plan", "product_config.apply"], [product], [context]),
+        rule(["odoo_artifact_publish.write", "deployment.write", "odoo_target_replacement_plan.read",
+              "odoo_target_replacement_apply.execute", "operations.read", "operations.cancel"],
+             [product], [context]),
+        rule(["deployment.read", "inventory.read", "secret.list", "secret.read"], ["launchplane"], [context]),
+        rule(["runtime_key_safety.write", "dokploy_target.setup", "dokploy_target.inspect",
+              "launchplane_service.read"], ["launchplane"], ["launchplane"]),
+        # Global secrets have no context, and only an empty list or a star matches that.
+        rule(["product_config.plan", "product_config.apply"], ["launchplane"], ["*"]),
+    ]
+
+
+def for_lanes(*lanes):
+    """The policy text for lanes given as (product, context) pairs; without any, the usual lane's."""
+    rules = []
+    for product, context in lanes or [(PRODUCT, CONTEXT)]:
+        rules += [rule for rule in lane_rules(product, context) if rule not in rules]
+    return render(github_actions=rules)
