@@ -28,6 +28,7 @@ enum idempotency {
 	IDEMPOTENCY_APPLY_REQUIRED,
 	IDEMPOTENCY_OWN, /* the handler's own statement stores and replays (evidence, operations) */
 	IDEMPOTENCY_OWN_REQUIRED,
+	IDEMPOTENCY_OWN_APPLY_REQUIRED, /* the same, for applies only */
 };
 
 /* Where the policy's product and context come from:
@@ -107,6 +108,8 @@ bool call_close_ok(struct call *c, struct json_out *o);
 /* 202 {"status":"accepted","trace_id":...,"records":{...},"result":{...}}. records: an object of strings; result: JSON
  * text or NULL. */
 bool call_accept(struct call *c, const struct json *records, const char *result);
+/* The same as the answer to an earlier request, whose trace id original is; NULL: it is the first. */
+bool call_accept_again(struct call *c, const struct json *records, const char *result, const char *original);
 /* What Q_idempotency_store keeps for a replay of the same answer. */
 const char *call_stored_answer(struct call *c, const struct json *records, const char *result);
 /* Looks the key up: *replayed when the stored answer was sent; E_idempotency_key_reused when the request differs. */
