@@ -74,6 +74,11 @@ bool call_accept(struct call *c, const struct json *records, const char *result)
 	return send_accepted(c, records_text(c, records), result, NULL, 202);
 }
 
+bool call_accept_again(struct call *c, const struct json *records, const char *result, const char *original)
+{
+	return send_accepted(c, records_text(c, records), result, original, 202);
+}
+
 const char *call_stored_answer(struct call *c, const struct json *records, const char *result)
 {
 	struct buf answer = buf_in(c->arena), b = buf_in(c->arena);
