@@ -71,3 +71,9 @@ SELECT launchplane_target_summary(t.payload::jsonb, i.payload::jsonb),
 
 -- name: target_read_for_update
 SELECT payload FROM launchplane_dokploy_targets WHERE context = $1 AND instance = $2 FOR UPDATE;
+
+-- name: target_preflight_counts
+SELECT (SELECT count(*) FROM launchplane_authz_policies WHERE status = 'active'),
+       (SELECT count(*) FROM launchplane_dokploy_target_ids),
+       (SELECT count(*) FROM launchplane_runtime_environments),
+       (SELECT count(*) FROM launchplane_secret_bindings WHERE status = 'configured');

@@ -55,6 +55,7 @@ struct dokploy_compose {
 	const char *source_type, *compose_type, *compose_path, *compose_file, *env, *status;
 	const char *environment_id, *environment_name, *project_id, *project_name;
 	const char *server_id; /* "": Dokploy's own host */
+	const char *custom_git_url, *custom_git_branch, *custom_git_ssh_key_id;
 	bool auto_deploy, randomize, isolated_deployment;
 	struct dokploy_domains domains;
 	struct dokploy_deployments deployments; /* in no order */
