@@ -10,6 +10,7 @@ extern const struct route config_routes[];
 extern const struct route target_routes[];
 extern const struct route live_target_routes[];
 extern const struct route provider_target_routes[];
+extern const struct route context_move_routes[];
 extern const struct route odoo_routes[];
 extern const struct route operation_routes[];
 extern const struct route grant_routes[];
