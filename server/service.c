@@ -43,6 +43,8 @@ const struct setting service_settings[] = {
 	  "The issuer's keys; default: from its discovery document", 0 },
 	{ "--github-api-url", "LAUNCHPLANE_GITHUB_API_URL", "https://api.github.com", "URL", "GitHub's API", 0 },
 	{ NULL, "LAUNCHPLANE_MASTER_ENCRYPTION_KEY", NULL, NULL, "Seals managed secrets", SETTING_SECRET },
+	{ NULL, "LAUNCHPLANE_AUDIT_SIGNING_KEY", NULL, NULL,
+	  "Signs the audit log: 32 bytes in URL-safe base64; default: a key kept in the database, sealed", SETTING_SECRET },
 	{ NULL, "LAUNCHPLANE_POLICY_TOML", NULL, NULL, "Bootstrap policy, as TOML text", 0 },
 	{ NULL, "LAUNCHPLANE_POLICY_B64", NULL, NULL, "Bootstrap policy, as base64 of TOML text", 0 },
 	{ "--policy-file", "LAUNCHPLANE_POLICY_FILE", NULL, "FILE", "Bootstrap policy, as a TOML file", 0 },

@@ -6,6 +6,7 @@
 #include "server/auth/policy_store.h"
 #include "server/measures.h"
 #include "server/routes/route.h"
+#include "storage/audit_log.h"
 #include "storage/codes.h"
 
 #include <assert.h>
@@ -131,6 +132,12 @@ static bool deny(struct call *c, const char *action, const char *product, const 
 {
 	log_info(c->t, "authz.denied", S("action", action), S("product", product), S("context", context),
 	         S("caller", c->principal->actor));
+	if (c->route->method != HTTP_GET) {
+		c->audit.action = action;
+		c->audit.product = product;
+		c->audit.context = context;
+		audit_denied(c->app->audit, &c->audit);
+	}
 	return err_set(err, &E_authorization_denied, "the caller's grants do not allow this");
 }
 
@@ -248,9 +255,11 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 		return r->handler(c, err);
 	if (!authenticate(c->t, c->app, c->rq, r->callers == CALLERS_READ, &c->principal, err))
 		return false;
-	if (principal_reads_only(c->principal) && r->method != HTTP_GET)
-		return err_set(err, &E_authorization_denied, "terminal agents may only read");
 	name_caller(c);
+	if (principal_reads_only(c->principal) && r->method != HTTP_GET) {
+		audit_denied(c->app->audit, &c->audit);
+		return err_set(err, &E_authorization_denied, "terminal agents may only read");
+	}
 	if (!read_body(c, err) || !authorize(c, err) || !check_reason(c, err) || !read_key(c, err))
 		return false;
 	if (c->idempotency_key && !is_own(r->idempotency)) {
