@@ -63,3 +63,13 @@ SELECT k.key_id, k.sealed, o.origin
 INSERT INTO launchplane_audit_keys (key_id, origin, public_key, source, sealed)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (key_id) DO NOTHING;
+
+-- name: audit_entries_from
+SELECT position, leaf, encode(hashes, 'hex')
+  FROM launchplane_audit_entries
+ WHERE position >= $1::bigint
+ ORDER BY position
+ LIMIT $2::bigint;
+
+-- name: audit_checkpoints_after
+SELECT size, note FROM launchplane_audit_checkpoints WHERE size > $1::bigint ORDER BY size LIMIT $2::bigint;
