@@ -73,3 +73,31 @@ SELECT position, leaf, encode(hashes, 'hex')
 
 -- name: audit_checkpoints_after
 SELECT size, note FROM launchplane_audit_checkpoints WHERE size > $1::bigint ORDER BY size LIMIT $2::bigint;
+
+-- name: audit_entry_list
+-- Filters that are null do not filter. $6: not before that moment, as the writer's clock had it.
+SELECT position, json_build_object('position', position, 'leaf', leaf, 'hashes', encode(hashes, 'hex'))
+  FROM launchplane_audit_entries
+ WHERE position >= $1::bigint
+   AND ($2::text IS NULL OR leaf ->> 'product' = $2)
+   AND ($3::text IS NULL OR leaf ->> 'context' = $3)
+   AND ($4::text IS NULL OR leaf ->> 'action' = $4)
+   AND ($5::text IS NULL OR leaf ->> 'actor' = $5)
+   AND ($6::text IS NULL OR leaf ->> 'at' >= $6)
+ ORDER BY position
+ LIMIT $7::bigint;
+
+-- name: audit_entry_read
+SELECT json_build_object('position', position, 'leaf', leaf, 'hashes', encode(hashes, 'hex')),
+       coalesce(leaf ->> 'product', ''), coalesce(leaf ->> 'context', '')
+  FROM launchplane_audit_entries
+ WHERE position = $1::bigint;
+
+-- name: audit_checkpoint_latest
+SELECT size, note FROM launchplane_audit_checkpoints ORDER BY size DESC LIMIT 1;
+
+-- name: audit_checkpoint_of
+SELECT note FROM launchplane_audit_checkpoints WHERE size = $1::bigint;
+
+-- name: audit_size
+SELECT coalesce(max(position) + 1, 0) FROM launchplane_audit_entries;
