@@ -185,10 +185,10 @@ static SUSPENDS bool read_keys(struct check *c, struct task *t, const struct aud
 			return false;
 		p += length;
 	}
+	if (!c->source->keys(c->source, t, texts, &n, err)) /* always: an exported file begins with them */
+		return false;
 	if (c->report->has_pinned)
 		return true;
-	if (!c->source->keys(c->source, t, texts, &n, err))
-		return false;
 	for (size_t i = 0; i < n; i++) {
 		struct err ignored = { 0 };
 		if (note_key_parse(texts[i], &c->keys[c->keys_n], &ignored))
