@@ -35,7 +35,12 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
         rule(["odoo_artifact_publish.write", "deployment.write", "odoo_target_replacement_plan.read",
               "odoo_target_replacement_apply.execute", "operations.read", "operations.cancel"],
              [product], [context]),
-        rule(["deployment.read", "inventory.read", "secret.list", "secret.read"], ["launchplane"], [context]),
+        rule(["backup_gate.write", "promotion.write", "preview_generation.write", "preview_destroyed.write",
+              "artifact_manifest.write", "artifact_manifest.read", "inventory.write", "release_tuple.write",
+              "artifact_protection.read", "ship.plan", "ship.execute", "promote.plan", "promote.execute"],
+             [product], [context]),
+        rule(["deployment.read", "inventory.read", "secret.list", "secret.read", "backup_gate.read", "promotion.read",
+              "preview.read", "release_tuple.read"], ["launchplane"], [context]),
         rule(["runtime_key_safety.write", "dokploy_target.setup", "dokploy_target.inspect",
               "launchplane_service.read"], ["launchplane"], ["launchplane"]),
         # Global secrets have no context, and only an empty list or a star matches that.
