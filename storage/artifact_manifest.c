@@ -232,3 +232,17 @@ bool release_tuple_mint(struct arena *a, const struct artifact_manifest *m, cons
 	};
 	return true;
 }
+
+void release_tuple_promote(struct arena *a, const struct release_tuple *source, const char *channel,
+                           const char *deployment_record_id, const char *promotion_record_id, const char *minted_at,
+                           struct release_tuple *out)
+{
+	*out = *source;
+	out->tuple_id = release_tuple_id(a, source->context, channel, source->artifact_id);
+	out->channel = channel;
+	out->minted_at = minted_at;
+	out->deployment_record_id = deployment_record_id;
+	out->promotion_record_id = promotion_record_id;
+	out->promoted_from_channel = source->channel;
+	out->provenance = TUPLE_PROMOTION;
+}
