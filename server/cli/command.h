@@ -13,9 +13,10 @@
 enum argument_kind {
 	ARGUMENT_TEXT,
 	ARGUMENT_NUMBER,
-	ARGUMENT_TRUE,  /* a switch that sends true */
-	ARGUMENT_FALSE, /* a switch that sends false */
-	ARGUMENT_LIST,  /* a flag that may be given several times: a list of texts */
+	ARGUMENT_TRUE,     /* a switch that sends true */
+	ARGUMENT_FALSE,    /* a switch that sends false */
+	ARGUMENT_ENV_FILE, /* a file of KEY=VALUE lines: an object of texts */
+	ARGUMENT_LIST,     /* a flag that may be given several times: a list of texts */
 };
 
 struct argument {
@@ -63,6 +64,7 @@ extern const struct command service_commands[];
 extern const struct command storage_commands[];
 extern const struct command operation_commands[];
 extern const struct command evidence_commands[];
+extern const struct command release_commands[];
 extern const struct command config_commands[];
 extern const struct command odoo_commands[];
 extern const struct command policy_commands[];
