@@ -56,9 +56,8 @@ static const struct field cleanup_fields[] = {
 	F_PLAN_PIN(context_cleanup),
 	F_END,
 };
-const struct contract context_cleanup_contract =
-        CONTRACT(context_cleanup, cleanup_fields, "Cleans up the context that a product has left",
-                 .check = check_cleanup);
+const struct contract context_cleanup_contract = CONTRACT(
+        context_cleanup, cleanup_fields, "Cleans up the context that a product has left", .check = check_cleanup);
 
 struct json move_guardrails(struct arena *a)
 {
@@ -181,17 +180,18 @@ static bool copy_version(struct tx *tx, const struct secret_copy *c, const char 
 	*version_id = "";
 	if (!old_json)
 		return true;
-	if (!contract_read_text(a, &secret_version_contract, old_json, strlen(old_json), "the stored secret version", &v,
-	                        err))
+	if (!contract_read_text(a, &secret_version_contract, old_json, strlen(old_json), "the stored secret version",
+	                        &v, err))
 		return false;
-	*version_id = arena_printf(a, "%s-version-copy-%.12s", secret_id,
-	                           sha256_text(a, v.version_id, strlen(v.version_id)));
+	*version_id =
+	        arena_printf(a, "%s-version-copy-%.12s", secret_id, sha256_text(a, v.version_id, strlen(v.version_id)));
 	if (strcmp(v.cipher_alg, SEAL_ALG_FERNET) != 0) {
 		struct secret plain;
 		char *envelope;
 		if (!c->keyring)
-			return err_set(err, &E_secret_configuration_required,
-			               "LAUNCHPLANE_MASTER_ENCRYPTION_KEY is needed to copy secrets to another context");
+			return err_set(
+			        err, &E_secret_configuration_required,
+			        "LAUNCHPLANE_MASTER_ENCRYPTION_KEY is needed to copy secrets to another context");
 		if (!seal_open(c->keyring, a, v.secret_id, v.version_id, v.ciphertext, &plain, err) ||
 		    !seal(c->keyring, a, secret_id, *version_id, plain.p, plain.n, &envelope, err))
 			return false;
@@ -322,8 +322,8 @@ bool cleanup_plan(struct tx *tx, const struct context_cleanup *r, struct json *o
 
 bool cleanup_write(struct tx *tx, const struct context_cleanup *r, const char *actor, const char *now, struct err *err)
 {
-	const struct param params[] = { P_TEXT(r->source_context), P_TEXT(r->target_context), P_TEXT(now), P_TEXT(actor),
-		                        P_TEXT(r->source_label) };
+	const struct param params[] = { P_TEXT(r->source_context), P_TEXT(r->target_context), P_TEXT(now),
+		                        P_TEXT(actor), P_TEXT(r->source_label) };
 	(void)err;
 	tx_send(tx, &Q_cleanup_environments, params, 5);
 	tx_send(tx, &Q_cleanup_secrets, params, 5);

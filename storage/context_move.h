@@ -12,7 +12,8 @@
 
 struct context_cutover {
 	int64_t schema_version;
-	const char *product, *source_context, *target_context, *mode, *display_name, *source_label, *reason, *plan_digest;
+	const char *product, *source_context, *target_context, *mode, *display_name, *source_label, *reason,
+	        *plan_digest;
 };
 extern const struct contract context_cutover_contract;
 

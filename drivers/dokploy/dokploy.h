@@ -94,7 +94,7 @@ struct dokploy_application {
 	const char *id, *name, *app_name, *source_type, *docker_image, *username, *registry_url, *env, *status;
 	const char *build_args, *build_secrets; /* NULL when null */
 	const char *password;                   /* of the registry; never to be shown */
-	const char *description; /* NULL when it is not a string */
+	const char *description;                /* NULL when it is not a string */
 	const char *environment_id, *environment_name, *project_id, *project_name, *server_id;
 	bool create_env_file;
 	struct dokploy_domains domains;

@@ -43,10 +43,11 @@ static SUSPENDS bool lock_profile(struct tx *tx, const char *product, const char
 	if (!tx_query(tx, &Q_move_profile_lock, PARAMS(P_TEXT(product)), &rows, err))
 		return false;
 	if (rows.n == 0 || strcmp(row_text(&rows, 0, 0), seen) != 0)
-		return err_set(err, &E_conflict,
-		               "product %s was changed by somebody else while this was being applied; look at it and ask "
-		               "again",
-		               product);
+		return err_set(
+		        err, &E_conflict,
+		        "product %s was changed by somebody else while this was being applied; look at it and ask "
+		        "again",
+		        product);
 	return parse_profile(tx_task(tx)->arena, seen, out, err);
 }
 
@@ -113,8 +114,7 @@ static SUSPENDS bool cutover_in(struct call *c, struct tx *tx, const struct cont
 		profile.source = b->source_label;
 	}
 	*result = finish_result(c, &plan, b->mode, b->reason, digest);
-	return !c->applies ||
-	       cutover_write(tx, b, &profile, c->t->loop->keyring, c->principal->actor, now, err);
+	return !c->applies || cutover_write(tx, b, &profile, c->t->loop->keyring, c->principal->actor, now, err);
 }
 
 static SUSPENDS bool cutover_route(struct call *c, struct err *err)
@@ -150,9 +150,9 @@ static SUSPENDS bool check_left(struct call *c, const struct product_profile *p,
 		               b->source_context);
 	if (!db_query(c->t, &Q_move_context_owner, PARAMS(P_TEXT(b->product), P_TEXT(b->source_context)), &rows, err))
 		return false;
-	return rows.n == 0 || err_set(err, &E_context_not_in_product_boundary,
-	                              "source_context: context %s belongs to product %s", b->source_context,
-	                              row_text(&rows, 0, 0));
+	return rows.n == 0 ||
+	       err_set(err, &E_context_not_in_product_boundary, "source_context: context %s belongs to product %s",
+	               b->source_context, row_text(&rows, 0, 0));
 }
 
 static SUSPENDS bool cleanup_in(struct call *c, struct tx *tx, const struct context_cleanup *b, const char *seen,
@@ -169,10 +169,11 @@ static SUSPENDS bool cleanup_in(struct call *c, struct tx *tx, const struct cont
 	if (!call_check_plan(c, digest, json_text(c->arena, &plan), err))
 		return false;
 	if (c->applies && json_bool(&plan, "blocked", true))
-		return err_set(err, &E_invalid_legacy_context_cleanup_request,
-		               "the cleanup is blocked: some records of %s have no twin in %s, or their provider target is "
-		               "out of date; see the dry-run",
-		               b->source_context, b->target_context);
+		return err_set(
+		        err, &E_invalid_legacy_context_cleanup_request,
+		        "the cleanup is blocked: some records of %s have no twin in %s, or their provider target is "
+		        "out of date; see the dry-run",
+		        b->source_context, b->target_context);
 	*result = finish_result(c, &plan, b->mode, b->reason, digest);
 	const char *actor = b->actor[0] ? b->actor : c->principal->actor;
 	return !c->applies || cleanup_write(tx, b, actor, utc_now(c->t), err);
@@ -291,13 +292,16 @@ static SUSPENDS bool audit_route(struct call *c, struct err *err)
 	struct product_profile profile;
 	struct json from, to, aside = { .type = JSON_NULL }, audit = json_object(), contexts = json_object();
 	if (!call_authorize(c, c->route->action, product, "launchplane", err) ||
-	    !context_of(c, "source_context", true, &source, err) || !context_of(c, "target_context", true, &target, err) ||
+	    !context_of(c, "source_context", true, &source, err) ||
+	    !context_of(c, "target_context", true, &target, err) ||
 	    !context_of(c, "preview_context", false, &preview, err))
 		return false;
 	if (strcmp(source, target) == 0)
-		return err_set(err, &E_invalid_context_cutover_audit_request, "source_context and target_context must differ");
+		return err_set(err, &E_invalid_context_cutover_audit_request,
+		               "source_context and target_context must differ");
 	if (!read_text(c, product, &text, err) || !parse_profile(c->arena, text, &profile, err) ||
-	    !check_owned(&profile, "source_context", source, err) || !check_owned(&profile, "target_context", target, err) ||
+	    !check_owned(&profile, "source_context", source, err) ||
+	    !check_owned(&profile, "target_context", target, err) ||
 	    (preview[0] && !check_owned(&profile, "preview_context", preview, err)) ||
 	    !context_block(c, source, &from, err) || !context_block(c, target, &to, err) ||
 	    (preview[0] && !context_block(c, preview, &aside, err)))
@@ -324,9 +328,9 @@ const struct route context_move_routes[] = {
 	  .callers = CALLERS_WRITE, .action = "product_profile.write", .apply_action = "product_profile.write",
 	  .product = "body:product", .context = "=launchplane", .body = &context_cutover_contract,
 	  .idempotency = IDEMPOTENCY_APPLY },
-	{ HTTP_POST, "/v1/product-profiles/legacy-context-cleanup/apply", "Clean up the context that a product has left",
-	  cleanup_route, .callers = CALLERS_WRITE, .action = "product_profile.write",
-	  .apply_action = "product_profile.write", .product = "body:product", .context = "=launchplane",
-	  .body = &context_cleanup_contract, .idempotency = IDEMPOTENCY_APPLY },
+	{ HTTP_POST, "/v1/product-profiles/legacy-context-cleanup/apply",
+	  "Clean up the context that a product has left", cleanup_route, .callers = CALLERS_WRITE,
+	  .action = "product_profile.write", .apply_action = "product_profile.write", .product = "body:product",
+	  .context = "=launchplane", .body = &context_cleanup_contract, .idempotency = IDEMPOTENCY_APPLY },
 	{ 0 },
 };
