@@ -12,6 +12,7 @@
 #include "storage/db.h"
 
 struct call;
+struct list;
 typedef bool (*handler_fn)(struct call *c, struct err *err); /* SUSPENDS */
 
 enum callers {
@@ -50,6 +51,7 @@ struct route {
 	const struct contract
 	        *record; /* what a read answers under record_key, or a write's result; for the documents */
 	const char *record_key;
+	const struct list *list; /* what call_list() answers; its filters are the query parameters */
 	enum idempotency idempotency;
 	size_t body_max;  /* default 2 MiB */
 	bool is_inline;   /* never waits: runs without a task */

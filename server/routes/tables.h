@@ -5,6 +5,7 @@
 
 extern const struct route service_routes[];
 extern const struct route evidence_routes[];
+extern const struct route list_routes[];
 extern const struct route profile_routes[];
 extern const struct route config_routes[];
 extern const struct route target_routes[];
