@@ -6,7 +6,7 @@
 #include <string.h>
 
 const struct command *const all_commands[] = {
-	service_commands, storage_commands, operation_commands, evidence_commands, list_commands,
+	service_commands, storage_commands, operation_commands, evidence_commands, list_commands, product_commands,
 	config_commands,  odoo_commands,    policy_commands,    docs_commands,     NULL,
 };
 

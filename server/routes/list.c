@@ -1,5 +1,7 @@
 #include "server/routes/list.h"
 
+#include "storage/operation.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -102,7 +104,7 @@ static bool answer(struct call *c, const struct list *l, const struct rows *rows
 bool call_list(struct call *c, struct err *err)
 {
 	const struct list *l = c->route->list;
-	struct param params[LIST_FILTERS_MAX + CURSOR_KEYS_MAX + 1];
+	struct param params[LIST_FILTERS_MAX + CURSOR_KEYS_MAX + 2];
 	size_t n = 0;
 	long long limit;
 	const char *cursor, *keys[CURSOR_KEYS_MAX] = { 0 };
@@ -122,9 +124,8 @@ bool call_list(struct call *c, struct err *err)
 	for (size_t i = 0; l->keys[i]; i++)
 		params[n++] = P_TEXT(keys[i]);
 	params[n++] = P_INT(limit + 1);
-	struct query *unprepared = ARENA_NEW(c->arena, struct query);
-	*unprepared = *l->query;
-	unprepared->name = "";
+	if (l->takes_time)
+		params[n++] = P_TEXT(utc_now(c->t));
 	struct rows rows;
-	return db_query(c->t, unprepared, params, n, &rows, err) && answer(c, l, &rows, (size_t)limit);
+	return call_query_planned(c, l->query, params, n, &rows, err) && answer(c, l, &rows, (size_t)limit);
 }

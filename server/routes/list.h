@@ -1,7 +1,7 @@
 /* server/routes/list.h - lists: filters, a bounded page, an opaque cursor. A list is one row; call_list() is its handler.
  *
  * Its query takes the filters in their order (null: not asked for), then the sort keys of the row to go on behind (all
- * null: from the start), then how many rows. It answers the item's document and, behind it, the item's sort keys as text.
+ * null: from the start), then how many rows, then, where the row says so, the time. It answers the item's document and, behind it, the item's sort keys as text.
  * It is sent unprepared, so that PostgreSQL plans for the filters that were given. */
 #pragma once
 
@@ -24,6 +24,7 @@ struct list {
 	const struct query *query;
 	const struct list_filter *filters;
 	const char *keys; /* one letter for each sort key, as in storage/cursor.h */
+	bool takes_time;  /* the service's now is the last parameter */
 };
 
 /* Handler of a route with a list. A row whose product or context is "handler" is authorized on the filter of that name;

@@ -4,6 +4,7 @@
 #include "storage/artifact_manifest.h"
 #include "storage/deployment.h"
 #include "storage/list.sql.h"
+#include "storage/product.sql.h"
 
 static const char *const release_statuses[] = { "pending", "pass", "fail", "skipped", NULL };
 static const char *const operation_statuses[] = { "pending", "running", "pass", "fail", NULL };
@@ -83,6 +84,16 @@ static const struct list_filter operation_filters[] = {
 };
 static const struct list operations = { "operations", &Q_operation_page, operation_filters, "it" };
 
+static const char *const healths[] = { "verified", "unverified", NULL };
+static const struct list_filter lane_filters[] = {
+	{ "product", "Only of this product; without it the grant must be for all products" },
+	IN_CONTEXT,
+	OF_INSTANCE,
+	{ "health", "Only lanes whose health was verified, or whose was not", healths },
+	{ 0 },
+};
+static const struct list lanes = { "lanes", &Q_lane_page, lane_filters, "ttt", true };
+
 /* Records that have no product of their own are authorized on product launchplane, as their single reads are. */
 #define LIST(path_, summary_, action_, list_)                                                                          \
 	{                                                                                                              \
@@ -99,6 +110,9 @@ const struct route list_routes[] = {
 	LIST("/v1/release-tuples", "The release tuple of every lane", "release_tuple.read", release_tuples),
 	{ HTTP_GET, "/v1/artifacts", "Artifact manifests, by descending id", call_list, .callers = CALLERS_READ,
 	  .action = "artifact.read", .product = "=launchplane", .context = "=launchplane", .list = &artifacts },
+	{ HTTP_GET, "/v1/lanes", "What runs in the lanes of products, since when and how healthy", call_list,
+	  .callers = CALLERS_READ, .action = "product_environment.read", .product = "handler", .context = "handler",
+	  .list = &lanes },
 	{ HTTP_GET, "/v1/operations", "Operations of a product, newest first", call_list, .callers = CALLERS_READ,
 	  .action = "operations.read", .product = "handler", .context = "handler", .list = &operations },
 	{ 0 },

@@ -102,6 +102,11 @@ bool call_authorize(struct call *c, const char *action, const char *product, con
 
 /* 200 {"status":"ok","trace_id":...,"<key>":<json>}; json is PostgreSQL's own bytes or a written document. */
 bool call_answer_member(struct call *c, const char *key, const char *json);
+/* The same for a whole document: its members follow the envelope's own. */
+bool call_answer_members(struct call *c, const char *json);
+/* A query that is planned anew for these parameters: for statements whose filters may be absent. */
+SUSPENDS bool call_query_planned(struct call *c, const struct query *q, const struct param *params, size_t n,
+                                 struct rows *rows, struct err *err);
 /* The same for several members; open writes the head, the caller adds members, close sends. */
 void call_open_ok(struct call *c, struct json_out *o, struct buf *b);
 bool call_close_ok(struct call *c, struct json_out *o);

@@ -6,6 +6,8 @@
 extern const struct route service_routes[];
 extern const struct route evidence_routes[];
 extern const struct route list_routes[];
+extern const struct route product_routes[];
+extern const struct route view_routes[];
 extern const struct route profile_routes[];
 extern const struct route config_routes[];
 extern const struct route target_routes[];
