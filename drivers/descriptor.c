@@ -159,9 +159,8 @@ const struct driver_descriptor *const all_drivers[] = { &generic_web, &odoo, &ve
 
 /* Actions every product page shows, whether the driver has them or not. */
 static const char *const known_actions[] = {
-	"stable_deploy",         "prod_promotion",    "prod_promotion_workflow", "prod_backup_gate",
-	"prod_rollback",         "preview_desired_state", "preview_inventory",   "preview_refresh",
-	"preview_readiness",     "preview_destroy",
+	"stable_deploy",         "prod_promotion",    "prod_promotion_workflow", "prod_backup_gate",  "prod_rollback",
+	"preview_desired_state", "preview_inventory", "preview_refresh",         "preview_readiness", "preview_destroy",
 };
 
 const struct driver_descriptor *driver_find(const char *id)
@@ -194,9 +193,11 @@ static const char *label(struct arena *a, const char *id)
 	return text;
 }
 
+/* The base's stable_deploy is at .../deploy. */
 static const char *route_path(struct arena *a, const char *driver, const char *action)
 {
-	char *text = arena_printf(a, "/v1/drivers/%s/%s", driver, action);
+	char *text =
+	        arena_printf(a, "/v1/drivers/%s/%s", driver, strcmp(action, "stable_deploy") == 0 ? "deploy" : action);
 	for (char *p = text; *p; p++)
 		if (*p == '_')
 			*p = '-';
@@ -304,8 +305,9 @@ static void offer(struct json_out *o, const char *driver, const struct driver_ac
 static void lack(struct json_out *o, const char *id)
 {
 	bool previews = strncmp(id, "preview_", 8) == 0;
-	struct driver_action none = { id, "This product's driver does not offer it", "read",
-		                      previews ? "preview" : "instance", "", "", false };
+	struct driver_action none = {
+		id, "This product's driver does not offer it", "read", previews ? "preview" : "instance", "", "", false
+	};
 	jo_open(o, '{');
 	write_action(o, "", &none);
 	jo_kv_bool(o, "offered", false);

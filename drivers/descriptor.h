@@ -38,8 +38,8 @@ const struct driver_descriptor *driver_find(const char *id); /* NULL when there 
 /* The wire form of a descriptor. */
 void driver_write(struct json_out *o, const struct driver_descriptor *d);
 /* {"<driver_id>": {"base_driver_id", "descriptor", "has_previews", "actions": [...]}, ...} for the queries that compose
- * views: actions are the operator-visible ones, the base's overlaid by the driver's own, then as "offered": false those of
- * the fixed set that it lacks. Made once; lives as long as the program. */
+ * views: actions are the operator-visible ones, the base's overlaid by the driver's own, then as "offered": false those
+ * of the fixed set that it lacks. Made once; lives as long as the program. */
 const char *driver_catalog(void);
 /* Every action that a descriptor asks the policy for, once each; ends with NULL. */
 const char *const *driver_authz_actions(void);

@@ -7,7 +7,10 @@
 		"--cursor", NULL, NULL, "TEXT", "Go on where the last list ended", 0                                   \
 	}
 #define PAGE_ARGUMENTS                                                                                                 \
-	{ "--limit", "limit" }, { "--cursor", "cursor" }
+	{ "--limit", "limit" },                                                                                        \
+	{                                                                                                              \
+		"--cursor", "cursor"                                                                                   \
+	}
 #define FLAG(flag_, metavar_, help_)                                                                                   \
 	{                                                                                                              \
 		flag_, NULL, NULL, metavar_, help_, 0                                                                  \
@@ -18,12 +21,16 @@
 #define SINCE       FLAG("--since", "TIME", "Only those of this time (RFC 3339) or later")
 
 static const struct setting deployment_settings[] = {
-	IN_CONTEXT, OF_INSTANCE, OF_ARTIFACT, FLAG("--status", "NAME", "Only pending, pass, fail or skipped ones"),
+	IN_CONTEXT, OF_INSTANCE,   OF_ARTIFACT, FLAG("--status", "NAME", "Only pending, pass, fail or skipped ones"),
 	SINCE,      PAGE_SETTINGS, { 0 },
 };
 static const struct argument deployment_arguments[] = {
-	{ "--context", "context" }, { "--instance", "instance" }, { "--artifact-id", "artifact_id" },
-	{ "--status", "status" },   { "--since", "since" },       PAGE_ARGUMENTS,
+	{ "--context", "context" },
+	{ "--instance", "instance" },
+	{ "--artifact-id", "artifact_id" },
+	{ "--status", "status" },
+	{ "--since", "since" },
+	PAGE_ARGUMENTS,
 	{ 0 },
 };
 static const struct column deployment_columns[] = {
@@ -70,17 +77,20 @@ static const struct api_call promotions = { "GET",        "/v1/promotions",  pro
 	                                    "promotions", promotion_columns, 0 };
 
 static const struct setting gate_settings[] = {
-	IN_CONTEXT, OF_INSTANCE, FLAG("--status", "NAME", "Only pending, pass, fail or skipped ones"),
+	IN_CONTEXT, OF_INSTANCE,   FLAG("--status", "NAME", "Only pending, pass, fail or skipped ones"),
 	SINCE,      PAGE_SETTINGS, { 0 },
 };
 static const struct argument gate_arguments[] = {
-	{ "--context", "context" }, { "--instance", "instance" }, { "--status", "status" },
-	{ "--since", "since" },     PAGE_ARGUMENTS,               { 0 },
+	{ "--context", "context" },
+	{ "--instance", "instance" },
+	{ "--status", "status" },
+	{ "--since", "since" },
+	PAGE_ARGUMENTS,
+	{ 0 },
 };
 static const struct column gate_columns[] = {
-	{ "GATE", "record_id" },  { "CONTEXT", "context" },    { "INSTANCE", "instance" },
-	{ "STATUS", "status" },   { "REQUIRED", "required" },  { "SOURCE", "source" },
-	{ "MADE", "created_at" }, { 0 },
+	{ "GATE", "record_id" },    { "CONTEXT", "context" }, { "INSTANCE", "instance" }, { "STATUS", "status" },
+	{ "REQUIRED", "required" }, { "SOURCE", "source" },   { "MADE", "created_at" },   { 0 },
 };
 static const struct api_call gates = { "GET", "/v1/backup-gates", gate_arguments, "backup_gates", gate_columns, 0 };
 
@@ -102,7 +112,11 @@ static const struct api_call previews = { "GET", "/v1/previews", preview_argumen
 
 static const struct setting inventory_settings[] = { IN_CONTEXT, OF_INSTANCE, OF_ARTIFACT, PAGE_SETTINGS, { 0 } };
 static const struct argument inventory_arguments[] = {
-	{ "--context", "context" }, { "--instance", "instance" }, { "--artifact-id", "artifact_id" }, PAGE_ARGUMENTS, { 0 },
+	{ "--context", "context" },
+	{ "--instance", "instance" },
+	{ "--artifact-id", "artifact_id" },
+	PAGE_ARGUMENTS,
+	{ 0 },
 };
 static const struct column inventory_columns[] = {
 	{ "CONTEXT", "context" },
@@ -121,15 +135,21 @@ static const struct setting tuple_settings[] = {
 	IN_CONTEXT, FLAG("--channel", "NAME", "Only of testing or prod"), OF_ARTIFACT, PAGE_SETTINGS, { 0 },
 };
 static const struct argument tuple_arguments[] = {
-	{ "--context", "context" }, { "--channel", "channel" }, { "--artifact-id", "artifact_id" }, PAGE_ARGUMENTS, { 0 },
+	{ "--context", "context" },
+	{ "--channel", "channel" },
+	{ "--artifact-id", "artifact_id" },
+	PAGE_ARGUMENTS,
+	{ 0 },
 };
 static const struct column tuple_columns[] = {
-	{ "TUPLE", "tuple_id" },        { "CONTEXT", "context" },       { "CHANNEL", "channel" },
-	{ "ARTIFACT", "artifact_id" },  { "PROVENANCE", "provenance" }, { "FROM", "promoted_from_channel" },
+	{ "TUPLE", "tuple_id" },        { "CONTEXT", "context" },
+	{ "CHANNEL", "channel" },       { "ARTIFACT", "artifact_id" },
+	{ "PROVENANCE", "provenance" }, { "FROM", "promoted_from_channel" },
 	{ "MINTED", "minted_at" },      { 0 },
 };
-static const struct api_call tuples = { "GET",           "/v1/release-tuples", tuple_arguments,
-	                                "release_tuples", tuple_columns,       0 };
+static const struct api_call tuples = {
+	"GET", "/v1/release-tuples", tuple_arguments, "release_tuples", tuple_columns, 0
+};
 
 static const struct setting artifact_settings[] = {
 	FLAG("--source-commit", "SHA", "Only built from this commit"),
@@ -152,7 +172,9 @@ static const struct column artifact_columns[] = {
 	{ "DIGEST", "image.digest" },
 	{ 0 },
 };
-static const struct api_call artifacts = { "GET", "/v1/artifacts", artifact_arguments, "artifacts", artifact_columns, 0 };
+static const struct api_call artifacts = {
+	"GET", "/v1/artifacts", artifact_arguments, "artifacts", artifact_columns, 0
+};
 
 #define OPTIONS(name) static const struct setting *const name##_options[] = { name##_settings, client_settings, NULL }
 OPTIONS(deployment);

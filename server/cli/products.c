@@ -16,16 +16,19 @@ static const struct api_call product_list = { "GET", "/v1/products", .member = "
 static const struct api_call product_show = { "GET", "/v1/products/{product}", .member = "product" };
 
 static const struct column event_columns[] = {
-	{ "AT", "occurred_at" }, { "EVENT", "event_type" }, { "CONTEXT", "context" },   { "ENVIRONMENT", "environment" },
+	{ "AT", "occurred_at" }, { "EVENT", "event_type" }, { "CONTEXT", "context" }, { "ENVIRONMENT", "environment" },
 	{ "STATUS", "status" },  { "TITLE", "title" },      { "SUMMARY", "summary" }, { 0 },
 };
 static const struct api_call product_activity = { "GET", "/v1/products/{product}/activity", .member = "activity.events",
 	                                          .columns = event_columns };
 
 static const struct column environment_columns[] = {
-	{ "ENVIRONMENT", "environment" }, { "CONTEXT", "context" },
-	{ "URL", "base_url" },            { "PUBLIC", "public_ingress.status" },
-	{ "TRUST", "trust_state" },       { "AS OF", "provenance.recorded_at" },
+	{ "ENVIRONMENT", "environment" },
+	{ "CONTEXT", "context" },
+	{ "URL", "base_url" },
+	{ "PUBLIC", "public_ingress.status" },
+	{ "TRUST", "trust_state" },
+	{ "AS OF", "provenance.recorded_at" },
 	{ 0 },
 };
 static const struct api_call environment_list = { "GET", "/v1/products/{product}/environments",
@@ -71,14 +74,20 @@ static const struct setting lane_settings[] = {
 	{ 0 },
 };
 static const struct argument lane_arguments[] = {
-	{ "--product", "product" }, { "--context", "context" }, { "--instance", "instance" }, { "--health", "health" },
-	{ "--limit", "limit" },     { "--cursor", "cursor" },   { 0 },
+	{ "--product", "product" },
+	{ "--context", "context" },
+	{ "--instance", "instance" },
+	{ "--health", "health" },
+	{ "--limit", "limit" },
+	{ "--cursor", "cursor" },
+	{ 0 },
 };
 static const struct setting *const lane_options[] = { lane_settings, client_settings, NULL };
 static const struct column lane_columns[] = {
-	{ "PRODUCT", "product" },       { "CONTEXT", "context" }, { "INSTANCE", "instance" },
-	{ "ARTIFACT", "artifact_id" },  { "SINCE", "since" },     { "HEALTH", "health_status" },
-	{ "TRUST", "trust_state" },     { 0 },
+	{ "PRODUCT", "product" },   { "CONTEXT", "context" },
+	{ "INSTANCE", "instance" }, { "ARTIFACT", "artifact_id" },
+	{ "SINCE", "since" },       { "HEALTH", "health_status" },
+	{ "TRUST", "trust_state" }, { 0 },
 };
 static const struct api_call lane_list = { "GET", "/v1/lanes", lane_arguments, "lanes", lane_columns };
 static const struct api_call lane_show = { "GET", "/v1/contexts/{context}/instances/{instance}/driver-view",
@@ -93,8 +102,10 @@ static const struct api_call driver_list = { "GET", "/v1/drivers", .member = "dr
 static const struct api_call driver_show = { "GET", "/v1/drivers/{driver_id}", .member = "driver" };
 
 static const struct column secret_columns[] = {
-	{ "SECRET", "secret_id" }, { "SCOPE", "scope" },   { "KEY", "binding.binding_key" }, { "STATUS", "status" },
-	{ "VERSIONS", "version_count" }, { "CHANGED", "updated_at" }, { "BY", "updated_by" }, { 0 },
+	{ "SECRET", "secret_id" },        { "SCOPE", "scope" },
+	{ "KEY", "binding.binding_key" }, { "STATUS", "status" },
+	{ "VERSIONS", "version_count" },  { "CHANGED", "updated_at" },
+	{ "BY", "updated_by" },           { 0 },
 };
 static const struct api_call context_secrets = { "GET", "/v1/contexts/{context}/secrets", .member = "secrets",
 	                                         .columns = secret_columns };

@@ -60,7 +60,8 @@ static bool read_filter(struct call *c, const struct list_filter *f, const char 
 	return true;
 }
 
-static const char *filter_value(const struct list *l, const struct param *params, const char *name, const char *fallback)
+static const char *filter_value(const struct list *l, const struct param *params, const char *name,
+                                const char *fallback)
 {
 	for (size_t i = 0; l->filters[i].name; i++)
 		if (strcmp(l->filters[i].name, name) == 0 && params[i].p)

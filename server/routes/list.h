@@ -1,8 +1,10 @@
-/* server/routes/list.h - lists: filters, a bounded page, an opaque cursor. A list is one row; call_list() is its handler.
+/* server/routes/list.h - lists: filters, a bounded page, an opaque cursor. A list is one row; call_list() is its
+ * handler.
  *
  * Its query takes the filters in their order (null: not asked for), then the sort keys of the row to go on behind (all
- * null: from the start), then how many rows, then, where the row says so, the time. It answers the item's document and, behind it, the item's sort keys as text.
- * It is sent unprepared, so that PostgreSQL plans for the filters that were given. */
+ * null: from the start), then how many rows, then, where the row says so, the time. It answers the item's document and,
+ * behind it, the item's sort keys as text. It is sent unprepared, so that PostgreSQL plans for the filters that were
+ * given. */
 #pragma once
 
 #include "server/routes/route.h"

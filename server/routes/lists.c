@@ -8,14 +8,22 @@
 
 static const char *const release_statuses[] = { "pending", "pass", "fail", "skipped", NULL };
 static const char *const operation_statuses[] = { "pending", "running", "pass", "fail", NULL };
-static const char *const preview_states[] = {
-	"pending", "active", "failed", "paused", "teardown_pending", "destroyed", NULL
-};
+static const char *const preview_states[] = { "pending",          "active",    "failed", "paused",
+	                                      "teardown_pending", "destroyed", NULL };
 static const char *const channels[] = { "testing", "prod", NULL };
 
-#define IN_CONTEXT  { "context", "Only of this context; without it the grant must be for all contexts" }
-#define OF_INSTANCE { "instance", "Only of this instance" }
-#define OF_ARTIFACT { "artifact_id", "Only of this artifact" }
+#define IN_CONTEXT                                                                                                     \
+	{                                                                                                              \
+		"context", "Only of this context; without it the grant must be for all contexts"                       \
+	}
+#define OF_INSTANCE                                                                                                    \
+	{                                                                                                              \
+		"instance", "Only of this instance"                                                                    \
+	}
+#define OF_ARTIFACT                                                                                                    \
+	{                                                                                                              \
+		"artifact_id", "Only of this artifact"                                                                 \
+	}
 
 static const struct list_filter deployment_filters[] = {
 	IN_CONTEXT,
@@ -86,11 +94,8 @@ static const struct list operations = { "operations", &Q_operation_page, operati
 
 static const char *const healths[] = { "verified", "unverified", NULL };
 static const struct list_filter lane_filters[] = {
-	{ "product", "Only of this product; without it the grant must be for all products" },
-	IN_CONTEXT,
-	OF_INSTANCE,
-	{ "health", "Only lanes whose health was verified, or whose was not", healths },
-	{ 0 },
+	{ "product", "Only of this product; without it the grant must be for all products" }, IN_CONTEXT, OF_INSTANCE,
+	{ "health", "Only lanes whose health was verified, or whose was not", healths },      { 0 },
 };
 static const struct list lanes = { "lanes", &Q_lane_page, lane_filters, "ttt", true };
 
@@ -98,7 +103,8 @@ static const struct list lanes = { "lanes", &Q_lane_page, lane_filters, "ttt", t
 #define LIST(path_, summary_, action_, list_)                                                                          \
 	{                                                                                                              \
 		HTTP_GET, path_, summary_, call_list, .callers = CALLERS_READ, .action = (action_),                    \
-		                                      .product = "=launchplane", .context = "handler", .list = &(list_) \
+		                                      .product = "=launchplane", .context = "handler",                 \
+		                                      .list = &(list_)                                                 \
 	}
 
 const struct route list_routes[] = {

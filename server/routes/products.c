@@ -10,8 +10,8 @@
 /* What the caller may do of all that drivers offer; the documents say of each action whether it is theirs. */
 static struct param grants(struct call *c)
 {
-	return P_TEXT(policy_grants(c->arena, policy_store_current(c->app->policy), c->principal,
-	                            driver_authz_actions()));
+	return P_TEXT(
+	        policy_grants(c->arena, policy_store_current(c->app->policy), c->principal, driver_authz_actions()));
 }
 
 static bool no_such_product(struct call *c, struct err *err)

@@ -1,4 +1,5 @@
-/* Drivers, what they show of a context, its recent operations and the status of its secrets (facts/core.md 7.1 to 7.4). */
+/* Drivers, what they show of a context, its recent operations and the status of its secrets (facts/core.md 7.1 to 7.4).
+ */
 #include "drivers/descriptor.h"
 #include "server/routes/tables.h"
 #include "storage/codes.h"
@@ -69,8 +70,8 @@ static SUSPENDS bool operations_recent(struct call *c, struct err *err)
 static SUSPENDS bool list_secrets(struct call *c, const char *instance, struct err *err)
 {
 	struct rows rows;
-	if (!call_query_planned(c, &Q_secret_status_list, PARAMS(P_TEXT(call_param(c, "context")), P_TEXT(instance), P_NULL),
-	                        &rows, err))
+	if (!call_query_planned(c, &Q_secret_status_list,
+	                        PARAMS(P_TEXT(call_param(c, "context")), P_TEXT(instance), P_NULL), &rows, err))
 		return false;
 	struct buf b;
 	struct json_out o;
@@ -121,8 +122,8 @@ const struct route view_routes[] = {
 	  READ("driver.read", "path:context") },
 	{ HTTP_GET, "/v1/contexts/{context}/operations/recent", "What runs in a context and what changed last",
 	  operations_recent, READ("operations.read", "path:context") },
-	{ HTTP_GET, "/v1/contexts/{context}/secrets", "The secrets of a context, without their values",
-	  context_secrets, READ("secret.list", "path:context") },
+	{ HTTP_GET, "/v1/contexts/{context}/secrets", "The secrets of a context, without their values", context_secrets,
+	  READ("secret.list", "path:context") },
 	{ HTTP_GET, "/v1/contexts/{context}/instances/{instance}/secrets",
 	  "The secrets that apply to a lane, without their values", instance_secrets,
 	  READ("secret.list", "path:context") },
