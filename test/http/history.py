@@ -3,9 +3,12 @@
 insert(connection) puts them into any database that has the tables; the columns beside payload are taken from the document,
 so that a taken-over database and a fresh one hold the same. NOW is the moment they were left.
 """
+import base64
 import calendar
 import json
 import time
+
+from cryptography.fernet import Fernet
 
 NOW = "2026-06-10T12:00:00Z"
 SHOP, SITE = "odoo-tenant-shop", "site"
@@ -201,7 +204,8 @@ def secret(integration, key, scope, context, instance, status="configured"):
     return record, versions, binding, events
 
 
-CIPHERTEXT = "gAAAAA-sealed-long-ago-and-never-shown"
+MASTER_KEY = base64.urlsafe_b64encode(b"the key of the earlier release!!").decode()
+CIPHERTEXT = Fernet(MASTER_KEY).encrypt(b"sealed long ago and never shown").decode()
 RUNTIME_VALUE = "a-runtime-value-nobody-may-see"
 SECRETS = [secret("dokploy", "DOKPLOY_TOKEN", "global", "", ""),
            secret("runtime_environment", "ODOO_DB_PASSWORD", "context_instance", "shop", "prod"),

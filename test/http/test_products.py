@@ -37,7 +37,6 @@ def filled(plane, doubles):
     with psycopg.connect(plane.database_url, autocommit=True) as connection:
         history.insert(connection, without=["launchplane_authz_policies"])
     doubles.clock.advance(history.seconds(NOW) - doubles.clock.now())
-    plane.secrets += [history.CIPHERTEXT[:20] + "-in-answers"]
     return plane
 
 
