@@ -237,3 +237,13 @@ create index if not exists launchplane_operations_failed_idx
 create index if not exists launchplane_secrets_context_idx on launchplane_secrets (context, updated_at desc);
 create index if not exists launchplane_secret_bindings_secret_idx on launchplane_secret_bindings (secret_id, updated_at desc);
 create index if not exists launchplane_secret_bindings_context_idx on launchplane_secret_bindings (context, instance);
+create index if not exists launchplane_promotions_to_idx
+  on launchplane_promotions (to_instance, deploy_finished_at desc, deploy_started_at desc);
+create index if not exists launchplane_promotions_from_idx
+  on launchplane_promotions (from_instance, deploy_finished_at desc, deploy_started_at desc);
+create index if not exists launchplane_backup_gates_status_idx on launchplane_backup_gates (status, created_at desc);
+create index if not exists launchplane_preview_records_state_idx on launchplane_preview_records (state, updated_at desc);
+create index if not exists launchplane_preview_records_repo_idx on launchplane_preview_records (anchor_repo, updated_at desc);
+create index if not exists launchplane_artifact_manifests_repository_idx
+  on launchplane_artifact_manifests (image_repository, artifact_id desc);
+create index if not exists launchplane_secret_versions_newest_idx on launchplane_secret_versions (created_at desc, version_id desc);
