@@ -281,7 +281,7 @@ static void print_accepted(struct buf *b, const struct json *doc)
 static void print_answer(const struct client *c, const struct api_call *call, const struct client_reply *reply)
 {
 	struct buf b = buf_in(c->t->arena);
-	const struct json *member = call->member ? json_get(&reply->doc, call->member) : NULL;
+	const struct json *member = call->member ? json_path(&reply->doc, call->member) : NULL;
 	if (c->json || (call->flags & API_DOCUMENT) || reply->doc.type == JSON_NULL)
 		buf_printf(&b, "%s%s", reply->text, strchr(reply->text, '\n') ? "" : "\n");
 	else if (member && (call->flags & API_TEXT) && member->type == JSON_STRING)

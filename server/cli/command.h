@@ -68,6 +68,8 @@ extern const struct command storage_commands[];
 extern const struct command operation_commands[];
 extern const struct command evidence_commands[];
 extern const struct command release_commands[];
+extern const struct command list_commands[];
+extern const struct command product_commands[];
 extern const struct command config_commands[];
 extern const struct command target_commands[];
 extern const struct command odoo_commands[];

@@ -6,5 +6,6 @@ const struct route *const all_routes[] = {
 	operation_routes,    grant_routes,       audit_routes,
 	openapi_routes,      live_target_routes, provider_target_routes,
 	context_move_routes, preview_routes,     artifact_routes,
-	derive_routes,       release_routes,     NULL,
+	derive_routes,       release_routes,     list_routes,
+	product_routes,      view_routes,        NULL,
 };

@@ -7,6 +7,7 @@ import dataclasses
 import typing
 
 from checks import assert_accepted
+from release import PROMOTE, SHIP, Product
 from replacement import deployment_of, inventory_of, submit as submit_replacement
 
 SETUP = "/v1/dokploy-targets/setup"
@@ -51,6 +52,37 @@ def _judge_replacement(plane, lane, operation):
     assert deployment_of(plane, operation)["deploy"]["status"] == "pass"
     rows = plane.query("SELECT count(*) AS n FROM launchplane_deployments WHERE deploy_started_at <> '2026-01-01T00:00:00Z'")
     assert rows[0]["n"] == 1
+
+
+# ship and promote
+
+def _both_lanes(plane, lane):
+    """The new artifact runs in testing, proved, with a gate of prod: for a promotion."""
+    product = Product(plane, lane.doubles)
+    product.testing = lane
+    product.create().prepare()
+    _lead_elsewhere(plane, lane)
+    product.shipped()
+
+
+def _submit_release(path, request):
+    def submit(plane, lane):
+        body = request(Product(plane, lane.doubles))
+        return assert_accepted(plane.post(path, body, key="release-1"))["records"]["operation_id"]
+    return submit
+
+
+def _judge_release(instance):
+    def judge(plane, lane, operation):
+        dokploy = lane.doubles.dokploy
+        compose_id = _rows(plane, instance)[1]
+        assert dokploy.deploys(compose_id) == 1
+        assert dokploy.running(compose_id).services["web"].image == lane.new.image
+        shown = plane.query("SELECT payload FROM launchplane_inventory WHERE instance = %s", instance)[0]["payload"]
+        assert shown["deployment_record_id"] == operation["deployment_record_id"]
+        minted = plane.query("SELECT artifact_id FROM launchplane_release_tuples WHERE channel = %s", instance)
+        assert [row["artifact_id"] for row in minted] == [lane.new.artifact_id]
+    return judge
 
 
 # target setup
@@ -158,6 +190,8 @@ def _judge_backfill(plane, lane, operation):
 
 SCENARIOS = {
     "replacement": Scenario("odoo_stable_target_replacement", _lead_elsewhere, submit_replacement, _judge_replacement),
+    "ship": Scenario("ship", _lead_elsewhere, _submit_release(SHIP, Product.ship_request), _judge_release("testing")),
+    "promote": Scenario("promote", _both_lanes, _submit_release(PROMOTE, Product.promote_request), _judge_release("prod")),
     "create": Scenario("dokploy_target_setup", _nothing, _submit_setup(_creation), _judge_creation, _ask_setup(_creation)),
     "adopt": Scenario("dokploy_target_setup", _nothing, _submit_setup(_adoption), _judge_adoption, _ask_setup(_adoption)),
     "reconcile": Scenario("dokploy_target_setup", _nothing, _submit_setup(_reconciliation), _judge_reconciliation,
