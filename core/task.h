@@ -20,6 +20,7 @@ struct task {
 	const char *traceparent; /* W3C trace context to hand on to whom we call, "" */
 	const char *operation;   /* operation id for the log, "" */
 	const char *phase;
+	const char *actor;    /* whom the task works for, for records; "" when nobody */
 	uint64_t deadline_ms; /* of the whole task, against loop_now_ms() */
 
 	/* the rest is core/task.c's */

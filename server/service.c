@@ -12,8 +12,8 @@
 #include "server/supervisor.h"
 #include "server/worker.h"
 #include "storage/cluster.h"
-#include "storage/config.sql.h"
 #include "storage/migrate.h"
+#include "storage/secret.sql.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -203,6 +203,7 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 		return r->handler(c, err);
 	if (!authenticate(c->t, c->app, c->rq, r->callers == CALLERS_READ, &c->principal, err))
 		return false;
+	c->t->actor = c->principal->actor;
 	if (principal_reads_only(c->principal) && r->method != HTTP_GET)
 		return err_set(err, &E_authorization_denied, "terminal agents may only read");
 	if (!read_body(c, err) || !authorize(c, err) || !check_reason(c, err) || !read_key(c, err))

@@ -6,7 +6,7 @@
 #include "storage/operation.sql.h"
 #include "storage/plan.h"
 
-#define WAIT_MS      60000
+#define WAIT_MS       60000
 #define FIRST_LOOK_MS 10
 #define LAST_LOOK_MS  300
 
@@ -23,8 +23,8 @@ struct op_submission call_submission(struct call *c)
 	struct json actor = principal_audit(c->arena, c->principal);
 	return (struct op_submission){
 		.idempotency_scope = c->principal->scope,
-		.idempotency_key = c->idempotency_key ? c->idempotency_key
-		                                      : arena_printf(c->arena, "call-%s", c->trace_id),
+		.idempotency_key =
+		        c->idempotency_key ? c->idempotency_key : arena_printf(c->arena, "call-%s", c->trace_id),
 		.request_fingerprint = c->fingerprint,
 		.actor = json_text(c->arena, &actor),
 		.trace_id = c->trace_id,
