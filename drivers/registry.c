@@ -1,8 +1,10 @@
 #include "drivers/registry.h"
 
+#include "drivers/live_runtime/live_runtime.h"
 #include "drivers/odoo/replacement.h"
 
 const struct op_kind *const all_op_kinds[] = {
 	&odoo_replacement_kind,
+	&live_runtime_kind,
 	NULL,
 };

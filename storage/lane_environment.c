@@ -19,7 +19,7 @@ bool key_safety_read_policy(struct arena *a, const struct rows *rows, struct key
 }
 
 bool key_safety_read_bindings(struct arena *a, const struct rows *rows, size_t spare, struct secret_binding **out,
-                          struct err *err)
+                              struct err *err)
 {
 	*out = arena_array(a, rows->n + spare + 1, sizeof(**out));
 	for (size_t i = 0; i < rows->n; i++) {

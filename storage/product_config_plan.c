@@ -13,8 +13,7 @@ static SUSPENDS bool plan_safety(struct tx *tx, const struct product_config *c, 
 {
 	struct arena *a = tx_task(tx)->arena;
 	const struct product_config_request *r = c->request;
-	out->safety =
-	        (struct key_safety_evidence){ .status = "skipped", .policy_record_id = "", .policy_sha256 = "" };
+	out->safety = (struct key_safety_evidence){ .status = "skipped", .policy_record_id = "", .policy_sha256 = "" };
 	for (size_t i = 0; i < r->secrets.n; i++)
 		if (strcmp(r->secrets.v[i].integration, "runtime_environment") == 0)
 			strings_add(a, &out->safety_keys, r->secrets.v[i].binding_key);
@@ -112,8 +111,7 @@ static void send_runtime(struct tx *tx, const struct product_config *c, const st
 
 /* ---- the answer ---- */
 
-static void write_runtime(struct json_out *o, const struct product_config *c, const struct config_plan *p,
-                          bool wrote)
+static void write_runtime(struct json_out *o, const struct product_config *c, const struct config_plan *p, bool wrote)
 {
 	jo_key(o, "runtime_environment");
 	jo_open(o, '{');

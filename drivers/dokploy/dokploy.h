@@ -175,6 +175,9 @@ SUSPENDS bool dokploy_application_one(struct task *t, struct dokploy *d, const c
 /* Replaces the environment text; build arguments and secrets stay as in live. */
 SUSPENDS bool dokploy_application_save_env(struct task *t, struct dokploy *d, const struct dokploy_application *live,
                                            const char *env, struct err *err);
+/* As dokploy_compose_deploy. */
+SUSPENDS bool dokploy_application_deploy(struct task *t, struct dokploy *d, const char *application_id,
+                                         const char *title, const char *description, bool rebuild, struct err *err);
 
 /* Every service the key may see. */
 SUSPENDS bool dokploy_project_all(struct task *t, struct dokploy *d, struct dokploy_services *out, struct err *err);

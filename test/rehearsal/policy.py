@@ -31,7 +31,8 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
 
     return [
         rule(["product_profile.write", "product_profile.read"], [product], ["launchplane"]),
-        rule(["product_config.plan", "product_config.apply"], [product], [context]),
+        rule(["product_config.plan", "product_config.apply", "live_target_runtime.plan",
+              "live_target_runtime.apply"], [product], [context]),
         rule(["odoo_artifact_publish.write", "deployment.write", "odoo_target_replacement_plan.read",
               "odoo_target_replacement_apply.execute", "operations.read", "operations.cancel"],
              [product], [context]),
