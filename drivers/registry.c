@@ -2,9 +2,11 @@
 
 #include "drivers/live_runtime/live_runtime.h"
 #include "drivers/odoo/replacement.h"
+#include "drivers/secrets/rekey.h"
 
 const struct op_kind *const all_op_kinds[] = {
 	&odoo_replacement_kind,
 	&live_runtime_kind,
+	&rekey_kind,
 	NULL,
 };

@@ -32,6 +32,13 @@ const struct setting log_settings[] = {
 	{ NULL, "LAUNCHPLANE_TEST_CLOCK_FILE", NULL, NULL, "8 bytes: milliseconds added to the clock", SETTING_TEST },
 	{ 0 },
 };
+const struct setting master_key_settings[] = {
+	{ NULL, MASTER_KEY_SETTING, NULL, NULL, "Seals managed secrets", SETTING_SECRET },
+	{ NULL, PREVIOUS_KEYS_SETTING, NULL, NULL,
+	  "Other master keys, separated by commas, that still open secrets; then run secrets rekey and drop them",
+	  SETTING_SECRET },
+	{ 0 },
+};
 const struct setting service_settings[] = {
 	{ "--listen", "LAUNCHPLANE_LISTEN", "127.0.0.1:8080", "HOST:PORT", "Where to listen; port 0 picks one", 0 },
 	{ "--audience", "LAUNCHPLANE_SERVICE_AUDIENCE", NULL, "NAME", "OIDC audience that tokens must be made for", 0 },
@@ -40,7 +47,6 @@ const struct setting service_settings[] = {
 	{ "--oidc-jwks-url", "LAUNCHPLANE_OIDC_JWKS_URL", NULL, "URL",
 	  "The issuer's keys; default: from its discovery document", 0 },
 	{ "--github-api-url", "LAUNCHPLANE_GITHUB_API_URL", "https://api.github.com", "URL", "GitHub's API", 0 },
-	{ NULL, "LAUNCHPLANE_MASTER_ENCRYPTION_KEY", NULL, NULL, "Seals managed secrets", SETTING_SECRET },
 	{ NULL, "LAUNCHPLANE_POLICY_TOML", NULL, NULL, "Bootstrap policy, as TOML text", 0 },
 	{ NULL, "LAUNCHPLANE_POLICY_B64", NULL, NULL, "Bootstrap policy, as base64 of TOML text", 0 },
 	{ "--policy-file", "LAUNCHPLANE_POLICY_FILE", NULL, "FILE", "Bootstrap policy, as a TOML file", 0 },

@@ -21,6 +21,7 @@
 	X(runtime_environment_unavailable, 409, false, "No runtime environment is recorded for the lane")              \
 	X(runtime_environment_empty, 409, false, "Nothing of the lane's recorded environment is to reach its target")  \
 	X(runtime_secret_values_missing, 409, false, "Secrets that the lane expects have no value")                    \
+	X(secrets_unreadable, 409, false, "Stored secrets do not open with the configured master keys")                \
 	X(plan_changed, 409, false,                                                                                    \
 	  "The pinned plan_digest is not that of what would happen now; the answer's plan member has the fresh plan")  \
 	X(operation_finished, 409, false, "The operation has ended and cannot be cancelled")                           \

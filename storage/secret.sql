@@ -100,3 +100,18 @@ ON CONFLICT DO NOTHING;
 -- name: config_place_lock
 -- Two writers of one place take turns, also while it has no record yet.
 SELECT pg_advisory_xact_lock(hashtext('launchplane_config/' || $1 || '/' || $2));
+
+-- name: secret_versions_to_rekey
+SELECT version_id, secret_id, payload ->> 'ciphertext'
+  FROM launchplane_secret_versions
+ WHERE version_id > $1 AND coalesce(payload ->> 'key_id', '') <> $2
+ ORDER BY version_id
+ LIMIT $3::bigint;
+
+-- name: secret_versions_not_under
+SELECT count(*) FROM launchplane_secret_versions WHERE coalesce(payload ->> 'key_id', '') <> $1;
+
+-- name: secret_version_reseal
+UPDATE launchplane_secret_versions
+   SET payload = (payload::jsonb || jsonb_build_object('ciphertext', $3::text, 'cipher_alg', $4::text, 'key_id', $5::text))::json
+ WHERE version_id = $1 AND payload ->> 'ciphertext' = $2;

@@ -13,9 +13,12 @@
 #define DEPLOY_TIMEOUT_S 600
 
 static const struct field difference_fields[] = {
-	F_INT(live_difference, desired_key_count, 0),     F_INT(live_difference, live_key_count, 0),
-	F_INT(live_difference, unchanged_key_count, 0),   F_STRINGS(live_difference, missing_keys, 0),
-	F_STRINGS(live_difference, different_keys, 0),    F_STRINGS(live_difference, changed_keys, 0),
+	F_INT(live_difference, desired_key_count, 0),
+	F_INT(live_difference, live_key_count, 0),
+	F_INT(live_difference, unchanged_key_count, 0),
+	F_STRINGS(live_difference, missing_keys, 0),
+	F_STRINGS(live_difference, different_keys, 0),
+	F_STRINGS(live_difference, changed_keys, 0),
 	F_END,
 };
 static const struct contract difference_contract =
@@ -74,9 +77,7 @@ static enum phase_outcome refuse_changed(struct task *t, struct operation *op, c
                                          const char *pinned, struct err *err)
 {
 	struct live_runtime_state *s = op->state, now = { .verification = { .status = "skipped", .reason = "" } };
-	const struct key_safety_evidence unknown = { .status = "skipped",
-		                                     .policy_record_id = "",
-		                                     .policy_sha256 = "" };
+	const struct key_safety_evidence unknown = { .status = "skipped", .policy_record_id = "", .policy_sha256 = "" };
 	struct json *fresh = ARENA_NEW(t->arena, struct json);
 	live_runtime_note(t->arena, reading, &unknown, &now);
 	now.key_safety = s->key_safety ? s->key_safety : now.key_safety;
@@ -101,9 +102,7 @@ static SUSPENDS enum phase_outcome plan_phase(struct task *t, struct operation *
 	if (r->plan_digest[0] && strcmp(r->plan_digest, reading.digest) != 0)
 		return refuse_changed(t, op, &reading, r->plan_digest, err);
 	const struct opt_int *given = &r->deploy_timeout_seconds, *recorded = &reading.target.deploy_timeout_seconds;
-	s->deploy_timeout_s = given->is_set      ? given->value
-	                      : recorded->is_set ? recorded->value
-	                                         : DEPLOY_TIMEOUT_S;
+	s->deploy_timeout_s = given->is_set ? given->value : recorded->is_set ? recorded->value : DEPLOY_TIMEOUT_S;
 	s->planned = true;
 	return PHASE_DONE;
 }
@@ -171,7 +170,8 @@ static SUSPENDS bool ask_deploy(struct task *t, struct dokploy *d, const struct 
 	const char *description = "Launchplane: runtime values changed";
 	return strcmp(s->target_type, "compose") == 0
 	               ? dokploy_compose_deploy(t, d, s->target_id, op->operation_id, description, r->no_cache, err)
-	               : dokploy_application_deploy(t, d, s->target_id, op->operation_id, description, r->no_cache, err);
+	               : dokploy_application_deploy(t, d, s->target_id, op->operation_id, description, r->no_cache,
+	                                            err);
 }
 
 /* Acts on its first run only: a later run may come after the request, and the next phase looks for what came of it. */
@@ -271,8 +271,9 @@ static SUSPENDS enum phase_outcome deploy_wait_phase(struct task *t, struct oper
 		return PHASE_DONE;
 	case DEPLOYMENT_FAILURE:
 		s->deploy_status = "fail";
-		err_set(err, &E_dokploy_deploy_failed, "Dokploy ended the deploy with %s%s%s; the environment is written",
-		        run->status, run->error_message[0] ? ": " : "", redact(t->arena, run->error_message));
+		err_set(err, &E_dokploy_deploy_failed,
+		        "Dokploy ended the deploy with %s%s%s; the environment is written", run->status,
+		        run->error_message[0] ? ": " : "", redact(t->arena, run->error_message));
 		return PHASE_FAILED;
 	case DEPLOYMENT_RUNNING:
 	case DEPLOYMENT_UNKNOWN:

@@ -37,15 +37,15 @@ static const struct field request_fields[] = {
 	F_PLAN_DIGEST(live_runtime_request),
 	F_END,
 };
-const struct contract live_runtime_request_contract =
-        CONTRACT(live_runtime_request, request_fields, "Brings recorded values to a live target",
-                 .check = check_request);
+const struct contract live_runtime_request_contract = CONTRACT(
+        live_runtime_request, request_fields, "Brings recorded values to a live target", .check = check_request);
 
 /* ---- what is wanted ---- */
 
 static bool applies_to(const char *context, const char *instance, const struct live_runtime_request *r)
 {
-	return !context[0] || (strcmp(context, r->context) == 0 && (!instance[0] || strcmp(instance, r->instance) == 0));
+	return !context[0] ||
+	       (strcmp(context, r->context) == 0 && (!instance[0] || strcmp(instance, r->instance) == 0));
 }
 
 /* The keys the profile expects on the lane, with the values of the records. */
@@ -80,10 +80,11 @@ static bool choose_desired(struct arena *a, const struct live_runtime_request *r
 		               buf_cstr(&b));
 	}
 	if (out->desired.n == 0)
-		return err_set(err, &E_runtime_environment_empty,
-		               "the profile of product %s expects no recorded key on %s/%s: nothing is to be brought to "
-		               "the target",
-		               r->product, r->context, r->instance);
+		return err_set(
+		        err, &E_runtime_environment_empty,
+		        "the profile of product %s expects no recorded key on %s/%s: nothing is to be brought to "
+		        "the target",
+		        r->product, r->context, r->instance);
 	return true;
 }
 

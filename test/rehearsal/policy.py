@@ -37,7 +37,7 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
               "odoo_target_replacement_apply.execute", "operations.read", "operations.cancel"],
              [product], [context]),
         rule(["deployment.read", "inventory.read", "secret.list", "secret.read"], ["launchplane"], [context]),
-        rule(["runtime_key_safety.write", "dokploy_target.setup", "dokploy_target.inspect",
+        rule(["secret.rekey", "product_onboarding.apply", "operations.read", "runtime_key_safety.write", "dokploy_target.setup", "dokploy_target.inspect",
               "launchplane_service.read"], ["launchplane"], ["launchplane"]),
         # Global secrets have no context, and only an empty list or a star matches that.
         rule(["product_config.plan", "product_config.apply"], ["launchplane"], ["*"]),
