@@ -111,16 +111,22 @@ static const char *reader_of(struct task *t)
 	return t->trace_id[0] ? t->trace_id : t->actor;
 }
 
+static SUSPENDS bool secrets_rows(struct task *t, const char *integration, const struct place *place, bool reads,
+                                  struct rows *rows, struct err *err)
+{
+	const char *reader = reader_of(t);
+	return db_write(t, arena_printf(t->arena, "read %s", reader), &Q_secrets_for_lane,
+	                PARAMS(P_TEXT(integration), P_TEXT(place->context), P_TEXT(place->instance), P_TEXT(reader),
+	                       P_TEXT(t->actor), P_TEXT(utc_now(t)), P_BOOL(reads)),
+	                rows, err);
+}
+
 bool secrets_open(struct task *t, const struct keyring *keyring, const char *integration, const struct place *place,
                   struct opened_secrets *out, struct err *err)
 {
 	struct rows rows;
-	const char *reader = reader_of(t);
 	*out = (struct opened_secrets){ 0 };
-	if (!db_write(t, arena_printf(t->arena, "read %s", reader), &Q_secrets_for_lane,
-	              PARAMS(P_TEXT(integration), P_TEXT(place->context), P_TEXT(place->instance), P_TEXT(reader),
-	                     P_TEXT(t->actor), P_TEXT(utc_now(t)), P_BOOL(keyring != NULL)),
-	              &rows, err))
+	if (!secrets_rows(t, integration, place, keyring != NULL, &rows, err))
 		return false;
 	if (rows.n && !keyring)
 		return err_set(err, &E_secret_configuration_required,
@@ -156,14 +162,13 @@ static bool merge_records(struct arena *a, const struct rows *rows, const char *
 	return true;
 }
 
-bool runtime_env_resolve(struct task *t, const struct keyring *keyring, const struct place *place,
-                         const struct text_map *target_env, struct text_map *out, struct strings *secret_keys,
-                         struct err *err)
+/* What stands below the secrets. */
+static SUSPENDS bool plain_values(struct task *t, const struct place *place, const struct text_map *target_env,
+                                  struct text_map *out, struct err *err)
 {
 	struct rows rows;
 	bool has_own;
 	*out = (struct text_map){ 0 };
-	*secret_keys = (struct strings){ 0 };
 	if (!db_query(t, &Q_runtime_environment_for_lane, PARAMS(P_TEXT(place->context), P_TEXT(place->instance)),
 	              &rows, err) ||
 	    !merge_records(t->arena, &rows, place_scope(place), out, &has_own, err))
@@ -175,13 +180,40 @@ bool runtime_env_resolve(struct task *t, const struct keyring *keyring, const st
 		               place->context, place->instance[0] ? "/" : "", place->instance);
 	for (size_t i = 0; target_env && i < target_env->n; i++)
 		map_set(t->arena, out, target_env->v[i].key, target_env->v[i].value);
+	return true;
+}
+
+static void overlay(struct arena *a, const char *key, const char *value, struct text_map *out,
+                    struct strings *secret_keys)
+{
+	map_set(a, out, key, value);
+	if (!strings_have(secret_keys, key))
+		strings_add(a, secret_keys, key);
+}
+
+bool runtime_env_resolve(struct task *t, const struct keyring *keyring, const struct place *place,
+                         const struct text_map *target_env, struct text_map *out, struct strings *secret_keys,
+                         struct err *err)
+{
 	struct opened_secrets secrets;
-	if (!secrets_open(t, keyring, "runtime_environment", place, &secrets, err))
+	*secret_keys = (struct strings){ 0 };
+	if (!plain_values(t, place, target_env, out, err) ||
+	    !secrets_open(t, keyring, "runtime_environment", place, &secrets, err))
 		return false;
-	for (size_t i = 0; i < secrets.n; i++) {
-		map_set(t->arena, out, secrets.v[i].binding_key, secrets.v[i].value.p);
-		if (!strings_have(secret_keys, secrets.v[i].binding_key))
-			strings_add(t->arena, secret_keys, secrets.v[i].binding_key);
-	}
+	for (size_t i = 0; i < secrets.n; i++)
+		overlay(t->arena, secrets.v[i].binding_key, secrets.v[i].value.p, out, secret_keys);
+	return true;
+}
+
+bool runtime_env_outline(struct task *t, const struct place *place, const struct text_map *target_env,
+                         const char *hidden, struct text_map *out, struct strings *secret_keys, struct err *err)
+{
+	struct rows rows;
+	*secret_keys = (struct strings){ 0 };
+	if (!plain_values(t, place, target_env, out, err) ||
+	    !secrets_rows(t, "runtime_environment", place, false, &rows, err))
+		return false;
+	for (size_t i = 0; i < rows.n; i++)
+		overlay(t->arena, row_text(&rows, i, 2), hidden, out, secret_keys);
 	return true;
 }

@@ -27,6 +27,11 @@ SUSPENDS bool runtime_env_resolve(struct task *t, const struct keyring *keyring,
                                   const struct text_map *target_env, struct text_map *out, struct strings *secret_keys,
                                   struct err *err);
 
+/* The same without opening a secret: the secret keys stand with the value hidden. Nothing is noted as read. */
+SUSPENDS bool runtime_env_outline(struct task *t, const struct place *place, const struct text_map *target_env,
+                                  const char *hidden, struct text_map *out, struct strings *secret_keys,
+                                  struct err *err);
+
 /* Evaluates the active key-safety policy for the keys on a lane, with its stored bindings. Fails with
  * E_runtime_key_safety_unavailable or E_runtime_key_safety_failed; evidence is filled either way where known. */
 struct key_safety_evidence {

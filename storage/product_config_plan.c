@@ -94,19 +94,23 @@ static bool writes_runtime(const struct config_plan *p)
 	return p->change == RUNTIME_CREATED || p->change == RUNTIME_UPDATED;
 }
 
+static struct runtime_environment written_record(const struct product_config *c, const struct config_plan *p)
+{
+	return (struct runtime_environment){ .schema_version = 1,
+		                             .scope = place_scope(&c->place),
+		                             .context = c->place.context,
+		                             .instance = c->place.instance,
+		                             .env = &p->merged,
+		                             .updated_at = c->by.now,
+		                             .source_label = c->by.source_label };
+}
+
 static void send_runtime(struct tx *tx, const struct product_config *c, const struct config_plan *p)
 {
-	struct arena *a = tx_task(tx)->arena;
-	struct runtime_environment r = { .schema_version = 1,
-		                         .scope = place_scope(&c->place),
-		                         .context = c->place.context,
-		                         .instance = c->place.instance,
-		                         .env = &p->merged,
-		                         .updated_at = c->by.now,
-		                         .source_label = c->by.source_label };
+	const struct runtime_environment r = written_record(c, p);
 	tx_send(tx, &Q_runtime_environment_upsert,
 	        PARAMS(P_TEXT(r.scope), P_TEXT(r.context), P_TEXT(r.instance), P_TEXT(c->by.now),
-	               P_TEXT(contract_text(a, &runtime_environment_contract, &r))));
+	               P_TEXT(contract_text(tx_task(tx)->arena, &runtime_environment_contract, &r))));
 }
 
 /* ---- the answer ---- */
@@ -128,19 +132,10 @@ static void write_runtime(struct json_out *o, const struct product_config *c, co
 	jo_kv_strings(o, "unchanged_keys", &p->unchanged);
 	jo_kv_int(o, "env_value_count_after", p->merged.n);
 	if (wrote) {
-		struct strings all = { 0 };
-		for (uint32_t i = 0; i < p->merged.n; i++)
-			strings_add(o->buf->arena, &all, p->merged.members[i].key);
-		strings_sort(&all);
+		const struct runtime_environment r = written_record(c, p);
 		jo_key(o, "record");
 		jo_open(o, '{');
-		jo_kv(o, "scope", place_scope(&c->place));
-		jo_kv(o, "context", c->place.context);
-		jo_kv(o, "instance", c->place.instance);
-		jo_kv(o, "updated_at", c->by.now);
-		jo_kv(o, "source_label", c->by.source_label);
-		jo_kv_strings(o, "env_keys", &all);
-		jo_kv_int(o, "env_value_count", p->merged.n);
+		runtime_environment_summary(o, &r);
 		jo_close(o, '}');
 	}
 	jo_close(o, '}');

@@ -33,19 +33,14 @@ static const struct field request_fields[] = {
 	      .help = "Refuse unless the current master key has this id; default: whatever it is"),
 	F_END,
 };
-const struct contract rekey_request_contract =
-        CONTRACT(rekey_request, request_fields, "Seals all secrets under the current master key",
-                 .check = check_request);
+const struct contract rekey_request_contract = CONTRACT(
+        rekey_request, request_fields, "Seals all secrets under the current master key", .check = check_request);
 
 static const struct field state_fields[] = {
-	F_STR(rekey_state, cursor, 0),
-	F_INT(rekey_state, rekeyed_count, 0),
-	F_INT(rekey_state, upgraded_count, 0),
-	F_INT(rekey_state, unreadable_count, 0),
-	F_INT(rekey_state, foreign_looks, 0),
-	F_INT(rekey_state, rounds, 0),
-	F_STRINGS(rekey_state, unreadable, 0),
-	F_END,
+	F_STR(rekey_state, cursor, 0),         F_INT(rekey_state, rekeyed_count, 0),
+	F_INT(rekey_state, upgraded_count, 0), F_INT(rekey_state, unreadable_count, 0),
+	F_INT(rekey_state, foreign_looks, 0),  F_INT(rekey_state, rounds, 0),
+	F_STRINGS(rekey_state, unreadable, 0), F_END,
 };
 static const struct contract state_contract = CONTRACT(rekey_state, state_fields, "How far the rekey has come");
 
@@ -62,8 +57,8 @@ static bool is_ours(struct task *t, struct operation *op, struct err *err)
 	               "no process with the master key %s came to do this: start the services with it", r->key_id);
 }
 
-static void reseal(struct task *t, struct operation *op, const char *version_id, const char *secret_id,
-                   const char *old, const char *envelope)
+static void reseal(struct task *t, struct operation *op, const char *version_id, const char *secret_id, const char *old,
+                   const char *envelope)
 {
 	const struct rekey_request *r = op->request;
 	const char *now = utc_now(t);
@@ -150,7 +145,8 @@ static SUSPENDS enum phase_outcome verify_phase(struct task *t, struct operation
 	for (size_t i = 0; i < s->unreadable.n && b.n < 200; i++)
 		buf_printf(&b, "%s%s", i ? ", " : "", s->unreadable.v[i]);
 	err_set(err, &E_secrets_unreadable,
-	        "%lld secret versions are not under the current key, the others are: %s; add the key they were sealed with "
+	        "%lld secret versions are not under the current key, the others are: %s; add the key they were sealed "
+	        "with "
 	        "to the previous ones, or write those secrets anew",
 	        (long long)left, b.n ? b.p : "a process still seals with another key");
 	return PHASE_FAILED;

@@ -63,6 +63,7 @@ extern const struct command operation_commands[];
 extern const struct command evidence_commands[];
 extern const struct command config_commands[];
 extern const struct command secret_commands[];
+extern const struct command environment_commands[];
 extern const struct command odoo_commands[];
 extern const struct command policy_commands[];
 extern const struct command docs_commands[];
