@@ -22,10 +22,10 @@ SUSPENDS bool environment_relabel(struct tx *tx, const struct place *place, cons
 struct environment_deletion {
 	struct place place;
 	struct runtime_environment record;
-	const char *payload;       /* as it was read */
-	const char *protected_;    /* JSON: the tracked targets it could influence */
+	const char *payload;    /* as it was read */
+	const char *protected_; /* JSON: the tracked targets it could influence */
 	size_t protected_n;
-	const char *event;         /* JSON: the delete event */
+	const char *event; /* JSON: the delete event */
 	const char *event_id, *digest;
 };
 SUSPENDS bool environment_deletion_read(struct task *t, const struct place *place, const struct authorship *by,

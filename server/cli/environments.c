@@ -139,8 +139,8 @@ static SUSPENDS bool delete_record(struct direct *d, struct buf *out, struct err
 	bool applies = setting_on(d->s, "--apply");
 	if (!direct_place(d->s, &place, err) || !environment_deletion_read(d->t, &place, &d->by, &x.plan, err))
 		return false;
-	if (applies && (!plan_check(setting(d->s, "--plan-digest"), x.plan.digest, err) ||
-	                !direct_tx(d, delete_in, &x, err)))
+	if (applies &&
+	    (!plan_check(setting(d->s, "--plan-digest"), x.plan.digest, err) || !direct_tx(d, delete_in, &x, err)))
 		return false;
 	struct json_out o = { .buf = out };
 	jo_open(&o, '{');
@@ -245,9 +245,17 @@ static SUSPENDS bool resolve(struct direct *d, struct buf *out, struct err *err)
 
 /* Keys that say which image or which addons a target builds from; the others stay unseen. */
 static const char *const build_keys[] = {
-	"DOCKER_IMAGE",           "DOCKER_IMAGE_REFERENCE",     "DOCKER_IMAGE_TAG",        "ODOO_IMAGE",
-	"ODOO_BASE_IMAGE",        "ODOO_BASE_RUNTIME_IMAGE",    "ODOO_BASE_DEVTOOLS_IMAGE", "ODOO_ADDON_REPOSITORIES",
-	"ODOO_ADDONS_REPOSITORIES", "OPENUPGRADE_ADDON_REPOSITORY", "ODOO_VERSION",
+	"DOCKER_IMAGE",
+	"DOCKER_IMAGE_REFERENCE",
+	"DOCKER_IMAGE_TAG",
+	"ODOO_IMAGE",
+	"ODOO_BASE_IMAGE",
+	"ODOO_BASE_RUNTIME_IMAGE",
+	"ODOO_BASE_DEVTOOLS_IMAGE",
+	"ODOO_ADDON_REPOSITORIES",
+	"ODOO_ADDONS_REPOSITORIES",
+	"OPENUPGRADE_ADDON_REPOSITORY",
+	"ODOO_VERSION",
 };
 
 static bool is_commit(const char *ref)
@@ -370,19 +378,23 @@ static SUSPENDS bool show_live_target(struct direct *d, struct buf *out, struct 
 
 /* ---- the commands ---- */
 
-static const struct setting *const put_options[] = { scope_settings, put_settings, label_settings,
-	                                             actor_settings, database_settings, log_settings, NULL };
-static const struct setting *const unset_options[] = { scope_settings, unset_settings, label_settings,
-	                                               actor_settings, database_settings, log_settings, NULL };
-static const struct setting *const relabel_options[] = { scope_settings, label_settings, actor_settings,
-	                                                 database_settings, log_settings, NULL };
-static const struct setting *const delete_options[] = { scope_settings, mode_settings, delete_settings, actor_settings,
-	                                                database_settings, log_settings, NULL };
+static const struct setting *const put_options[] = {
+	scope_settings, put_settings, label_settings, actor_settings, database_settings, log_settings, NULL
+};
+static const struct setting *const unset_options[] = {
+	scope_settings, unset_settings, label_settings, actor_settings, database_settings, log_settings, NULL
+};
+static const struct setting *const relabel_options[] = { scope_settings,    label_settings, actor_settings,
+	                                                 database_settings, log_settings,   NULL };
+static const struct setting *const delete_options[] = {
+	scope_settings, mode_settings, delete_settings, actor_settings, database_settings, log_settings, NULL
+};
 static const struct setting *const list_options[] = { database_settings, log_settings, NULL };
-static const struct setting *const resolve_options[] = { lane_settings, resolve_settings, master_key_settings,
-	                                                 actor_settings, database_settings, log_settings, NULL };
-static const struct setting *const live_options[] = { lane_settings, master_key_settings, actor_settings,
-	                                              database_settings, log_settings, NULL };
+static const struct setting *const resolve_options[] = {
+	lane_settings, resolve_settings, master_key_settings, actor_settings, database_settings, log_settings, NULL
+};
+static const struct setting *const live_options[] = { lane_settings,     master_key_settings, actor_settings,
+	                                              database_settings, log_settings,        NULL };
 
 static int run_put(const struct command *c, struct settings *s, char **argv)
 {

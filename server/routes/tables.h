@@ -10,6 +10,8 @@ extern const struct route config_routes[];
 extern const struct route target_routes[];
 extern const struct route live_runtime_routes[];
 extern const struct route secret_routes[];
+extern const struct route live_target_routes[];
+extern const struct route provider_target_routes[];
 extern const struct route odoo_routes[];
 extern const struct route operation_routes[];
 extern const struct route grant_routes[];
