@@ -10,6 +10,9 @@ ON CONFLICT (product) DO UPDATE
 -- name: product_profile_read
 SELECT payload FROM launchplane_product_profiles WHERE product = $1;
 
+-- name: product_profile_lock
+SELECT payload FROM launchplane_product_profiles WHERE product = $1 FOR UPDATE;
+
 -- name: product_profile_list
 SELECT payload FROM launchplane_product_profiles
  WHERE $1::text IS NULL OR driver_id = $1

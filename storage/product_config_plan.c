@@ -37,23 +37,24 @@ static SUSPENDS bool plan_safety(struct tx *tx, const struct product_config *c, 
 			continue;
 		const char *secret_id = secret_id_of(a, s->integration, s->name, &c->place);
 		const char *binding_id = secret_binding_id_of(a, secret_id, s->binding_key);
-		size_t at = 0;
-		/* A planned binding takes the place of itself and of disabled placeholders for the same key and place.
-		 */
-		while (at < n && strcmp(bindings[at].binding_id, binding_id) != 0 &&
-		       !(strcmp(bindings[at].status, "disabled") == 0 &&
-		         strcmp(bindings[at].binding_key, s->binding_key) == 0 &&
-		         strcmp(bindings[at].context, c->place.context) == 0 &&
-		         strcmp(bindings[at].instance, c->place.instance) == 0))
-			at++;
-		bindings[at] = (struct secret_binding){ .binding_id = binding_id,
-			                                .secret_id = secret_id,
-			                                .binding_key = s->binding_key,
-			                                .context = c->place.context,
-			                                .instance = c->place.instance,
-			                                .status = "configured" };
-		if (at == n)
-			n++;
+		/* A planned binding takes the place of itself and of all disabled ones for the same key and place. */
+		size_t kept = 0;
+		for (size_t k = 0; k < n; k++) {
+			const struct secret_binding *b = &bindings[k];
+			bool gives_way = strcmp(b->status, "disabled") == 0 &&
+			                 strcmp(b->binding_key, s->binding_key) == 0 &&
+			                 strcmp(b->context, c->place.context) == 0 &&
+			                 strcmp(b->instance, c->place.instance) == 0;
+			if (strcmp(b->binding_id, binding_id) != 0 && !gives_way)
+				bindings[kept++] = *b;
+		}
+		bindings[kept] = (struct secret_binding){ .binding_id = binding_id,
+			                                  .secret_id = secret_id,
+			                                  .binding_key = s->binding_key,
+			                                  .context = c->place.context,
+			                                  .instance = c->place.instance,
+			                                  .status = "configured" };
+		n = kept + 1;
 	}
 	struct key_safety_findings found;
 	key_safety_evaluate(a, &policy, &c->place, bindings, n, &out->safety_keys, &found);

@@ -115,3 +115,30 @@ SELECT count(*) FROM launchplane_secret_versions WHERE coalesce(payload ->> 'key
 UPDATE launchplane_secret_versions
    SET payload = (payload::jsonb || jsonb_build_object('ciphertext', $3::text, 'cipher_alg', $4::text, 'key_id', $5::text))::json
  WHERE version_id = $1 AND payload ->> 'ciphertext' = $2;
+
+-- name: secret_placeholder_write
+-- A placeholder for a secret that is still to be written: nothing where a configured binding covers the place, and one that
+-- stands there is retired.
+WITH covering AS (
+    SELECT 1 FROM launchplane_secret_bindings
+     WHERE integration = $3 AND binding_key = $4 AND status = 'configured'
+       AND (context = '' OR (context = $5 AND (instance = '' OR instance = $6)))
+     LIMIT 1),
+retired AS (
+    UPDATE launchplane_secret_bindings
+       SET integration = 'retired:' || integration, updated_at = $7,
+           payload = (payload::jsonb || jsonb_build_object('integration', 'retired:' || integration, 'updated_at', $7::text))::json
+     WHERE status = 'disabled' AND integration = $3 AND binding_key = $4 AND context = $5 AND instance = $6
+       AND EXISTS (SELECT 1 FROM covering)
+    RETURNING 1),
+written AS (
+    INSERT INTO launchplane_secret_bindings
+        (binding_id, secret_id, integration, binding_key, context, instance, status, updated_at, payload)
+    SELECT $1, $2, $3, $4, $5, $6, 'disabled', $7, $8::json
+     WHERE NOT EXISTS (SELECT 1 FROM covering)
+    ON CONFLICT (binding_id) DO NOTHING
+    RETURNING 1)
+SELECT CASE WHEN EXISTS (SELECT 1 FROM written) THEN 'placeholder_created'
+            WHEN EXISTS (SELECT 1 FROM retired) THEN 'placeholder_retired'
+            WHEN EXISTS (SELECT 1 FROM covering) THEN 'covered'
+            ELSE 'unchanged' END;

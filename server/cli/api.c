@@ -176,6 +176,11 @@ static bool request_body(struct arena *a, const struct api_request *r, const cha
 		const char *path;
 		if (!setting_required(s, "--input-file", &path, err) || !read_input(a, path, &body, err))
 			return false;
+		if (call->input_member) {
+			value = body;
+			body = json_object();
+			json_set(a, &body, call->input_member, value);
+		}
 	}
 	for (const struct argument *g = call->arguments; g && g->flag; g++)
 		if (g->member[0] != '{' && setting(s, g->flag)) {

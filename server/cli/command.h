@@ -47,6 +47,7 @@ struct api_call {
 	unsigned flags;
 	const char *verdict;        /* dotted, in the answer: the command fails unless it is "ok" there */
 	const char *operation_name; /* sent as body.operation, where one route has several commands */
+	const char *input_member;   /* of the body, for the input file; NULL: the file is the whole body */
 };
 
 struct command {

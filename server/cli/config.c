@@ -63,12 +63,20 @@ static const struct setting *const live_options[] = { live_settings, mode_settin
 static const struct api_call live_apply = { "POST", "/v1/live-target-runtime/apply", live_arguments,
 	                                    .flags = API_MODES };
 
+static const struct setting *const onboarding_options[] = {
+	input_settings, mode_settings, reason_settings, plan_settings, idempotency_settings, client_settings, NULL
+};
+static const struct api_call onboarding_apply = { "POST", "/v1/product-onboarding/apply", reason_arguments,
+	                                          .flags = API_MODES, .input_member = "manifest" };
+
 const struct command config_commands[] = {
 	{ "product-profiles", "list", "All product profiles", NULL, 0, profile_list_options, api_run, &profile_list },
 	{ "product-profiles", "show", "One product profile", "PRODUCT", 1, show_options, api_run, &profile_show },
 	{ "product-profiles", "upsert", "Write a product profile", NULL, 0, write_options, api_run, &profile_upsert },
 	{ "product-config", "apply", "Plan or write runtime values and secrets of one place", NULL, 0, config_options,
 	  api_run, &config_apply },
+	{ "product-onboarding", "apply", "Plan or make a product with all it needs from one manifest", NULL, 0,
+	  onboarding_options, api_run, &onboarding_apply },
 	{ "live-target-runtime", "apply", "Compare or bring recorded runtime values to a live target", NULL, 0,
 	  live_options, api_run, &live_apply },
 	{ "runtime-key-safety", "apply", "Merge rules into the key-safety policy", NULL, 0, write_options, api_run,
