@@ -71,6 +71,8 @@ extern const struct command release_commands[];
 extern const struct command list_commands[];
 extern const struct command product_commands[];
 extern const struct command config_commands[];
+extern const struct command secret_commands[];
+extern const struct command environment_commands[];
 extern const struct command target_commands[];
 extern const struct command odoo_commands[];
 extern const struct command policy_commands[];
