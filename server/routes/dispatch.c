@@ -3,6 +3,7 @@
 #include "core/digest.h"
 #include "core/log.h"
 #include "server/auth/authenticate.h"
+#include "server/auth/policy_explain.h"
 #include "server/auth/policy_store.h"
 #include "server/measures.h"
 #include "server/routes/route.h"
@@ -129,8 +130,9 @@ static bool source_text(struct call *c, const char *source, const char **out, st
 
 static bool deny(struct call *c, const char *action, const char *product, const char *context, struct err *err)
 {
-	log_info(c->t, "authz.denied", S("action", action), S("product", product), S("context", context),
-	         S("caller", c->principal->actor));
+	const char *why = policy_denial(policy_store_current(c->app->policy), c->principal, action, product, context);
+	log_info(c->t, "authz.denied", S("reason", why), S("action", action), S("product", product),
+	         S("context", context), S("caller", c->principal->actor));
 	return err_set(err, &E_authorization_denied, "the caller's grants do not allow this");
 }
 
@@ -203,8 +205,11 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 		return r->handler(c, err);
 	if (!authenticate(c->t, c->app, c->rq, r->callers == CALLERS_READ, &c->principal, err))
 		return false;
-	if (principal_reads_only(c->principal) && r->method != HTTP_GET)
+	if (principal_reads_only(c->principal) && r->method != HTTP_GET) {
+		log_info(c->t, "authz.denied", S("reason", "reads_only"), S("action", r->action),
+		         S("caller", c->principal->actor));
 		return err_set(err, &E_authorization_denied, "terminal agents may only read");
+	}
 	if (!read_body(c, err) || !authorize(c, err) || !check_reason(c, err) || !read_key(c, err))
 		return false;
 	if (c->idempotency_key && !is_own(r->idempotency)) {
