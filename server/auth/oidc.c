@@ -247,7 +247,6 @@ bool oidc_authenticate(struct task *t, struct oidc *o, const char *token, size_t
 	if (*why == TOKEN_ACCEPTED)
 		return true;
 	o->stats.refused[*why]++;
-	log_info(t, "auth.token_refused", S("reason", token_refusal_name(*why)));
 	err_set(err, &E_authentication_required, "the bearer token is not accepted");
 	return err_cause(err, "%s: %s", token_refusal_name(*why), token_refusal_help(*why));
 }
