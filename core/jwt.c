@@ -48,7 +48,7 @@ static enum token_refusal part_of(struct arena *a, const char *p, size_t n, enum
 	if (!base64url_decode(a, p, n, &raw, &raw_n))
 		return REFUSED_token_not_base64url;
 	return json_parse(a, (char *)raw, raw_n, "token", out, &ignored) && out->type == JSON_OBJECT ? TOKEN_ACCEPTED
-	                                                                                              : not_json;
+	                                                                                             : not_json;
 }
 
 static bool has_any(const struct json *object, const char *const *keys)

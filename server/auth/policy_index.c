@@ -1,7 +1,8 @@
 /* Which rules may match at all: a decision looks at those of its action and product, not at each of thousands.
  *
  * A rule stands in the index once for each pair of an action and a product that it names. What cannot be looked up, an
- * empty list or a product with wildcards, stands under NULL, and so does a list so long that the pairs would not pay. */
+ * empty list or a product with wildcards, stands under NULL, and so does a list so long that the pairs would not pay.
+ */
 #include "server/auth/policy_internal.h"
 
 #include <stdlib.h>

@@ -12,15 +12,15 @@
 #define NAMES_MAX 1000 /* organizations or teams of one caller */
 
 static const struct setting test_settings[] = {
-	{ "--policy-file", "LAUNCHPLANE_POLICY_FILE", NULL, "FILE", "The policy, as TOML or JSON", 0 },
 	{ "--cases", NULL, NULL, "FILE",
-	  "One JSON object a line: caller, action, product, context, and expect: true or false; - for standard input. A "
+	  "One JSON object a line: caller, action, product, context, and expect: true or false; - for standard input. "
+	  "A "
 	  "line with policy alone puts that policy in place of the file's",
 	  0 },
 	{ "--explain", NULL, NULL, NULL, "Print the rule that allows, or the nearest ones, too", SETTING_SWITCH },
 	{ 0 },
 };
-static const struct setting *const test_options[] = { test_settings, NULL };
+static const struct setting *const test_options[] = { policy_file_settings, test_settings, NULL };
 
 struct run {
 	struct policy *policy;
@@ -239,7 +239,7 @@ static int run_test(const struct command *c, struct settings *s, char **argv)
 }
 
 const struct command policy_test_commands[] = {
-	{ "authz-policies", "test", "What a policy decides in given cases; exits with 1 when one is not as expected", NULL, 0,
-	  test_options, run_test, NULL },
+	{ "authz-policies", "test", "What a policy decides in given cases; exits with 1 when one is not as expected",
+	  NULL, 0, test_options, run_test, NULL },
 	{ 0 },
 };

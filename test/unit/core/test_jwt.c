@@ -127,14 +127,9 @@ static void a_token_has_three_parts_of_base64url(void **state)
 	static const struct {
 		const char *form, *expected;
 	} forms[] = {
-		{ "%s.", "token_malformed" },
-		{ ".%s", "token_malformed" },
-		{ "%s.e30", "token_malformed" },
-		{ "%s ", "token_not_base64url" },
-		{ " %s", "token_not_base64url" },
-		{ "%s=", "token_not_base64url" },
-		{ "%s\n", "token_not_base64url" },
-		{ "%s+", "token_not_base64url" },
+		{ "%s.", "token_malformed" },      { ".%s", "token_malformed" },     { "%s.e30", "token_malformed" },
+		{ "%s ", "token_not_base64url" },  { " %s", "token_not_base64url" }, { "%s=", "token_not_base64url" },
+		{ "%s\n", "token_not_base64url" }, { "%s+", "token_not_base64url" },
 	};
 	for (size_t i = 0; i < countof(forms); i++) {
 		char *changed = arena_alloc(a, n + 8);
