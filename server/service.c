@@ -1,6 +1,7 @@
 #include "server/service.h"
 
 #include "core/fault.h"
+#include "core/http_client.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/text.h"
@@ -279,9 +280,11 @@ int offline_run(struct settings *s, offline_fn fn, void *arg)
 	if (!setting_required(s, "LAUNCHPLANE_DATABASE_URL", &o.url, &o.err) ||
 	    !loop_init(&loop, setting(s, "LAUNCHPLANE_TEST_CLOCK_FILE"), &o.err))
 		return command_fail(EXIT_USAGE, "%s", o.err.message);
+	http_client_new(&loop);
 	task_spawn(&loop, "command", offline_main, &o);
 	while (loop.tasks_alive)
 		uv_run(&loop.uv, UV_RUN_ONCE);
+	http_client_free(loop.http);
 	loop_done(&loop);
 	return o.ok ? 0 : command_fail(1, "%s", o.err.message);
 }

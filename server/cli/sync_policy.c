@@ -2,7 +2,6 @@
  * service's own deploy target. It is for a service that is not there yet, or that lets nobody in, so it asks Dokploy
  * itself; the credentials are the managed secrets in the database. */
 #include "core/digest.h"
-#include "core/http_client.h"
 #include "core/seal.h"
 #include "drivers/dokploy/credentials.h"
 #include "drivers/dokploy/env_text.h"
@@ -115,8 +114,9 @@ static void report(const struct sync *s, const struct live *live, const struct t
 		                : "Nothing is written: --apply does it.");
 }
 
-static SUSPENDS bool sync_target(struct task *t, struct sync *s, struct err *err)
+static SUSPENDS bool sync_target(struct task *t, void *arg, struct err *err)
 {
+	const struct sync *s = arg;
 	struct dokploy d;
 	struct live live;
 	struct text_map before, wanted;
@@ -139,14 +139,6 @@ static SUSPENDS bool sync_target(struct task *t, struct sync *s, struct err *err
 		return false;
 	report(s, &live, &before, changed);
 	return true;
-}
-
-static SUSPENDS bool sync_with_client(struct task *t, void *arg, struct err *err)
-{
-	struct http_client *http = http_client_new(t->loop);
-	bool ok = sync_target(t, arg, err);
-	http_client_free(http);
-	return ok;
 }
 
 /* The policy as the setting takes it; checked as a service would when it starts. */
@@ -195,7 +187,7 @@ static int run_sync(const struct command *c, struct settings *s, char **argv)
 	if (!read_request(s, &request, &key, &err) || !keyring_init(&ring, key, NULL, &err))
 		return command_fail(EXIT_USAGE, "%s", err.message);
 	request.keyring = &ring;
-	int code = offline_run(s, sync_with_client, &request);
+	int code = offline_run(s, sync_target, &request);
 	keyring_done(&ring);
 	return code;
 }
