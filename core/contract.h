@@ -144,6 +144,8 @@ void contract_schema(struct json_out *o, const struct contract *c);
 /* A Markdown table, one row a field, objects below it as dotted paths. */
 void contract_doc(struct buf *b, const struct contract *c);
 
+/* The values of an enum as people read them: "pending, pass, fail". */
+const char *contract_names(struct arena *a, const char *const *names);
 /* A string or enum member by dotted path, through objects; NULL when the path is not a string or an object on it is
  * null. */
 const char *contract_str(const struct contract *c, const void *record, const char *dotted);
