@@ -66,9 +66,18 @@ struct rule {
 	struct list conditions[FIELDS_MAX];
 };
 
-/* A rule under one action and one product that it allows; NULL: under any. */
+/* What rules are looked up by. */
+enum key_part { KEY_WHO, KEY_ACTION, KEY_PRODUCT, KEY_CONTEXT, KEY_PARTS };
+
+/* The first bytes that a text must have: up to eight, compared as a number. */
+struct prefix {
+	uint64_t bytes, mask;
+};
+
+/* A rule under one key; a NULL in it is for rules that any text may fit. */
 struct index_entry {
-	const char *repository, *action, *product;
+	const char *key[KEY_PARTS];
+	struct prefix product, context;
 	const struct rule *rule;
 };
 
