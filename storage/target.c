@@ -87,18 +87,6 @@ void provider_target_project(struct arena *a, const struct dokploy_target *t, co
 		map_set(a, &out->provider_evidence, "project_name", t->project_name);
 }
 
-static bool same_map(const struct text_map *x, const struct text_map *y)
-{
-	if (x->n != y->n)
-		return false;
-	for (size_t i = 0; i < x->n; i++) {
-		const char *other = map_get(y, x->v[i].key);
-		if (!other || strcmp(other, x->v[i].value) != 0)
-			return false;
-	}
-	return true;
-}
-
 bool provider_target_same(const struct provider_target *x, const struct provider_target *y, const char **differs)
 {
 	*differs = strcmp(x->provider_id, y->provider_id) != 0                     ? "provider_id"
@@ -106,7 +94,7 @@ bool provider_target_same(const struct provider_target *x, const struct provider
 	           : strcmp(x->target_id, y->target_id) != 0                       ? "target_id"
 	           : strcmp(x->display_name, y->display_name) != 0                 ? "display_name"
 	           : strcmp(x->provider_target_type, y->provider_target_type) != 0 ? "provider_target_type"
-	           : !same_map(&x->provider_evidence, &y->provider_evidence)       ? "provider_evidence"
+	           : !map_equal(&x->provider_evidence, &y->provider_evidence)       ? "provider_evidence"
 	                                                                           : NULL;
 	return *differs == NULL;
 }

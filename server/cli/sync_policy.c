@@ -71,18 +71,6 @@ static bool is_own_target(const struct text_map *env)
 	return false;
 }
 
-static bool same_env(const struct text_map *x, const struct text_map *y)
-{
-	if (x->n != y->n)
-		return false;
-	for (size_t i = 0; i < x->n; i++) {
-		const char *other = map_get(y, x->v[i].key);
-		if (!other || strcmp(other, x->v[i].value) != 0)
-			return false;
-	}
-	return true;
-}
-
 static SUSPENDS bool write_and_read_back(struct task *t, struct dokploy *d, const struct sync *s,
                                          const struct live *live, const struct text_map *wanted, struct err *err)
 {
@@ -91,7 +79,7 @@ static SUSPENDS bool write_and_read_back(struct task *t, struct dokploy *d, cons
 	if (!write_target(t, d, s, live, env_text_write(t->arena, wanted), err) || !read_target(t, d, s, &again, err))
 		return false;
 	env_text_parse(t->arena, again.env, &kept);
-	return same_env(wanted, &kept) ||
+	return map_equal(wanted, &kept) ||
 	       err_set(err, &E_upstream_failed,
 	               "Dokploy did not keep the environment as it was written; look at the target and apply again");
 }
@@ -134,7 +122,7 @@ static SUSPENDS bool sync_target(struct task *t, void *arg, struct err *err)
 	map_set(t->arena, &wanted, SELECTOR, s->policy_b64);
 	for (size_t i = 0; i < countof(other_selectors); i++)
 		env_remove(&wanted, other_selectors[i]);
-	bool changed = !same_env(&before, &wanted);
+	bool changed = !map_equal(&before, &wanted);
 	if (changed && s->applies && !write_and_read_back(t, &d, s, &live, &wanted, err))
 		return false;
 	report(s, &live, &before, changed);

@@ -1,13 +1,10 @@
 """Some hundreds of tokens and requests, each refused for its own reason: the answer says little, the log says why."""
-import contextlib
 import json
 
 import pytest
 
 from checks import TRACE
-from conftest import database_from, short_directory
-from double import Rehearsal
-from plane import Plane
+from conftest import module_plane
 from raw import Connection
 from refused_tokens import ACCEPTED, POLICY, ROWS, STATIC, Forge, settings
 from rehearsal.waiting import wait_until
@@ -19,12 +16,7 @@ REASON_EVENTS = ("auth.refused", "authz.denied")
 
 @pytest.fixture(scope="module")
 def pinned(cluster, template):
-    with contextlib.ExitStack() as stack:
-        directory = stack.enter_context(short_directory())
-        made = stack.enter_context(Rehearsal(directory / "clock"))
-        url = stack.enter_context(database_from(cluster, template))
-        plane = Plane(url, made, POLICY, directory, **settings()).start()
-        stack.callback(plane.check)
+    with module_plane(cluster, template, POLICY, **settings()) as plane:
         plane.secrets += STATIC.values()
         yield plane
 

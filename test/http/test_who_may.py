@@ -1,16 +1,12 @@
 """The service against test/model/who_may.py, which was written from the facts: routes, callers and grants at random."""
-import contextlib
 import json
 import random
 
 import pytest
 
 from cli import bare
-from conftest import database_from, short_directory
-from double import Rehearsal
+from conftest import module_plane, prepared_lane
 from model import draw, who_may
-from plane import Plane
-from rehearsal.lane import Lane
 from rehearsal.policy import CONTEXT, PRODUCT, for_lanes
 from rehearsal.waiting import wait_until
 from test_identities import TOKENS, settings
@@ -49,18 +45,9 @@ def test_decisions_at_random(tmp_path, seed):
 @pytest.fixture(scope="module")
 def tested(cluster, template):
     """A service with one lane's records, whose policy the test replaces again and again."""
-    with contextlib.ExitStack() as stack:
-        directory = stack.enter_context(short_directory())
-        made = stack.enter_context(Rehearsal(directory / "clock"))
-        url = stack.enter_context(database_from(cluster, template))
-        plane = Plane(url, made, for_lanes(), directory, **settings()).start()
-        stack.callback(plane.check)
+    with module_plane(cluster, template, for_lanes(), **settings()) as plane:
         plane.secrets += TOKENS.values()
-        lane = Lane(made)
-        lane.create_in_dokploy()
-        plane.secrets += lane.secret_values()
-        lane.prepare(plane)
-        plane.lane = lane
+        plane.lane = prepared_lane(plane)
         yield plane
 
 
