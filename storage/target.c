@@ -94,7 +94,7 @@ bool provider_target_same(const struct provider_target *x, const struct provider
 	           : strcmp(x->target_id, y->target_id) != 0                       ? "target_id"
 	           : strcmp(x->display_name, y->display_name) != 0                 ? "display_name"
 	           : strcmp(x->provider_target_type, y->provider_target_type) != 0 ? "provider_target_type"
-	           : !map_equal(&x->provider_evidence, &y->provider_evidence)       ? "provider_evidence"
+	           : !map_equal(&x->provider_evidence, &y->provider_evidence)      ? "provider_evidence"
 	                                                                           : NULL;
 	return *differs == NULL;
 }
