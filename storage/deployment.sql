@@ -30,7 +30,8 @@ inventory AS (
            payload = CASE WHEN coalesce(known.payload ->> 'bootstrap_record_id', '') = '' THEN excluded.payload::text
                           ELSE (excluded.payload::jsonb ||
                                 jsonb_build_object('bootstrap_record_id', known.payload ->> 'bootstrap_record_id'))::text
-                     END::json)
+                     END::json),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $18::json FROM fresh WHERE $18::json IS NOT NULL)
 SELECT one FROM fresh;
 
 -- name: deployment_upsert

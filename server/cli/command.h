@@ -66,6 +66,7 @@ extern const struct command odoo_commands[];
 extern const struct command policy_commands[];
 extern const struct command policy_test_commands[];
 extern const struct command sync_policy_commands[];
+extern const struct command audit_commands[];
 extern const struct command docs_commands[];
 
 extern const struct setting policy_file_settings[]; /* --policy-file */

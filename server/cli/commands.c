@@ -15,6 +15,7 @@ const struct command *const all_commands[] = {
 	policy_commands,
 	policy_test_commands,
 	sync_policy_commands,
+	audit_commands,
 	docs_commands,
 	NULL,
 };

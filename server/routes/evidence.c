@@ -19,6 +19,7 @@ static SUSPENDS bool deployment_evidence(struct call *c, struct err *err)
 	bool keyed = c->idempotency_key != NULL;
 	struct rows rows;
 	const char *lane = arena_printf(c->arena, "%s/%s", d->context, d->instance);
+	call_audit_records(c, &records);
 	if (!db_write(c->t, lane, &Q_deployment_evidence_store,
 	              PARAMS(P_TEXT(arena_printf(c->arena, "idempotency-%s", c->trace_id)), P_TEXT(c->principal->scope),
 	                     P_TEXT(c->route->path), P_TEXT(c->idempotency_key), P_TEXT(c->fingerprint),
@@ -28,7 +29,7 @@ static SUSPENDS bool deployment_evidence(struct call *c, struct err *err)
 	                     P_TEXT(d->artifact_identity ? d->artifact_identity->artifact_id : ""),
 	                     P_TEXT(d->source_git_ref), P_TEXT(d->deploy.started_at), P_TEXT(d->deploy.finished_at),
 	                     P_TEXT(contract_text(c->arena, &deployment_contract, d)),
-	                     P_TEXT(contract_text(c->arena, &inventory_contract, &inventory))),
+	                     P_TEXT(contract_text(c->arena, &inventory_contract, &inventory)), P_AUDIT(c->t)),
 	              &rows, err))
 		return false;
 	if (rows.n == 0)

@@ -9,6 +9,7 @@
 #include "server/app.h"
 #include "server/auth/policy.h"
 #include "server/http/server.h"
+#include "storage/audit.h"
 #include "storage/db.h"
 
 struct call;
@@ -91,6 +92,8 @@ struct call {
 	const char *idempotency_key;       /* NULL: none */
 	const char *fingerprint;           /* of the body; "" without one */
 	const char *error_members;         /* see call_error_member() */
+	struct audit_entry audit;          /* of a change: what the audit log is told */
+	bool replayed;                     /* the answer is a stored one */
 };
 
 /* Handlers' helpers. Those that fail set err and return false, so that a handler returns them. */
@@ -117,6 +120,9 @@ void call_store_answer(struct call *c, struct tx *tx, const struct json *records
  */
 SUSPENDS bool call_lost_race(struct call *c, struct err *err);
 bool is_idempotency_race(const struct err *err);
+
+/* The ids that the audit log keeps of what is written; for handlers whose statement stores the answer itself. */
+void call_audit_records(struct call *c, const struct json *records);
 
 /* The envelope of an error (facts/core.md 1.4). extra: further top-level members as ",\"operation\":{...}" or "". */
 void render_error(struct arena *a, const char *trace_id, const struct err *err, const char *extra, struct response *rs);

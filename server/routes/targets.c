@@ -278,6 +278,9 @@ static SUSPENDS bool target_setup(struct call *c, struct err *err)
 		return call_accept(c, NULL, result);
 	}
 	send_records(tx, &adopted);
+	audit_record(c->t, "context", adopted.target.context);
+	audit_record(c->t, "instance", adopted.target.instance);
+	audit_record(c->t, "target_id", adopted.id.target_id);
 	call_store_answer(c, tx, NULL, result);
 	if (!tx_commit(tx, err))
 		return is_idempotency_race(err) ? call_lost_race(c, err) : false;
