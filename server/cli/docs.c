@@ -140,6 +140,8 @@ static void print_settings(struct buf *b)
 	        "A flag wins over its environment variable. Secrets have no flag: flags show in process lists.");
 	buf_str(b, "## The service\n\n");
 	setting_table(b, service_settings);
+	buf_str(b, "## Master keys of managed secrets\n\n");
+	setting_table(b, master_key_settings);
 	buf_str(b, "## Tokens of owners' terminals\n\n");
 	setting_table(b, static_token_settings);
 	buf_str(b, "## Everything that works on the database\n\n");
@@ -152,8 +154,8 @@ static void print_settings(struct buf *b)
 
 static bool is_shared(const struct setting *table)
 {
-	return table == service_settings || table == static_token_settings || table == database_settings ||
-	       table == log_settings || table == client_settings;
+	return table == service_settings || table == master_key_settings || table == static_token_settings ||
+	       table == database_settings || table == log_settings || table == client_settings;
 }
 
 static void print_command(struct buf *b, const struct command *c)
