@@ -6,11 +6,15 @@
 
 /*      wire code, status, worth another try, when */
 #define PRODUCT_ERROR_CODES(X)                                                                                         \
+	X(invalid_oauth_callback, 400, false,                                                                          \
+	  "The sign-in did not come back as it was begun, or GitHub refused its code")                                 \
 	X(reason_required, 400, false, "This caller must give a reason for this change")                               \
 	X(confirmation_required, 400, false, "The confirmation phrase is missing or not exact")                        \
 	X(idempotency_key_required, 400, false, "The route needs the Idempotency-Key header")                          \
 	X(invalid_dokploy_target_setup, 400, false, "The target setup cannot be done as asked")                        \
 	X(runtime_key_safety_failed, 400, false, "A secret may not be bound there under the active key-safety policy") \
+	X(browser_mutation_denied, 403, false,                                                                         \
+	  "A change with a session cookie did not come from a page of the service")                                    \
 	X(product_driver_mismatch, 403, false, "The product's profile is not configured for this driver or lane")      \
 	X(idempotency_key_reused, 409, false, "The Idempotency-Key was used with another request")                     \
 	X(local_operator_dry_run_required, 409, false, "Record a dry-run of the same request first")                   \
@@ -26,6 +30,7 @@
 	X(verification_failed, 502, false, "The lane does not prove that it runs what was deployed")                   \
 	X(upstream_lost, 502, false, "The provider accepted a request and lost it")                                    \
 	X(provider_refused, 502, false, "A provider refused what was asked; the same again will not do better")        \
+	X(auth_not_configured, 503, false, "Browser sign-in is not configured")                                        \
 	X(authz_policy_unavailable, 503, false, "No active policy record exists")                                      \
 	X(database_storage_required, 503, false, "The route needs the PostgreSQL store")                               \
 	X(runtime_key_safety_unavailable, 503, false, "No active runtime key-safety policy exists; apply one first")

@@ -64,6 +64,7 @@ extern const struct command evidence_commands[];
 extern const struct command config_commands[];
 extern const struct command odoo_commands[];
 extern const struct command policy_commands[];
+extern const struct command auth_commands[];
 extern const struct command docs_commands[];
 
 /* Prints "launchplane: <message>" on standard error and returns code. */

@@ -1,5 +1,7 @@
 /* launchplane docs print PAGE: the reference pages, made from the tables the program works with. */
 #include "drivers/registry.h"
+#include "server/auth/failure_limit.h"
+#include "server/auth/sign_in.h"
 #include "server/auth/static_tokens.h"
 #include "server/cli/client.h"
 #include "server/routes/route.h"
@@ -131,6 +133,8 @@ static void print_settings(struct buf *b)
 	setting_table(b, service_settings);
 	buf_str(b, "## Tokens of owners' terminals\n\n");
 	setting_table(b, static_token_settings);
+	setting_table(b, sign_in_settings);
+	setting_table(b, failure_limit_settings);
 	buf_str(b, "## Everything that works on the database\n\n");
 	setting_table(b, database_settings);
 	buf_str(b, "## Logging\n\n");
@@ -141,8 +145,9 @@ static void print_settings(struct buf *b)
 
 static bool is_shared(const struct setting *table)
 {
-	return table == service_settings || table == static_token_settings || table == database_settings ||
-	       table == log_settings || table == client_settings;
+	return table == service_settings || table == static_token_settings || table == sign_in_settings ||
+	       table == failure_limit_settings || table == database_settings || table == log_settings ||
+	       table == client_settings;
 }
 
 static void print_command(struct buf *b, const struct command *c)

@@ -2,6 +2,7 @@
 
 #include "core/digest.h"
 #include "core/log.h"
+#include "server/auth/agent_audit.h"
 #include "server/auth/authenticate.h"
 #include "server/auth/policy_store.h"
 #include "server/measures.h"
@@ -36,7 +37,7 @@ static void on_head(void *app, struct request *rq)
 			err_set(&rq->refuse, &E_not_found, "there is no such route");
 		return;
 	}
-	rq->body_max = h->route->body ? (h->route->body_max ? h->route->body_max : BODY_MAX) : 0;
+	rq->body_max = h->route->body_max ? h->route->body_max : h->route->body ? BODY_MAX : 0;
 }
 
 static void on_error(struct arena *a, const struct request *rq, const struct err *err, struct response *rs)
@@ -127,8 +128,24 @@ static bool source_text(struct call *c, const char *source, const char **out, st
 	return true;
 }
 
+/* Why not: for the log, and for programs that ask. */
+static const char *denial_reason(const struct call *c, const char *action)
+{
+	if (principal_reads_only(c->principal) && c->route->method != HTTP_GET)
+		return "read_only_caller";
+	return policy_admits(c->principal, action) ? "no_matching_rule" : "action_beyond_caller";
+}
+
 static bool deny(struct call *c, const char *action, const char *product, const char *context, struct err *err)
 {
+	if (c->route->is_for_agents || c->principal->kind == PRINCIPAL_TERMINAL_AGENT) {
+		const struct agent_decision d = { .is_allowed = false,
+			                          .reason_code = denial_reason(c, action),
+			                          .action = action,
+			                          .product = product,
+			                          .context = context };
+		call_error_member(c, "agent_audit", agent_audit(c->arena, c->app->policy, c->principal, &d));
+	}
 	log_info(c->t, "authz.denied", S("action", action), S("product", product), S("context", context),
 	         S("caller", c->principal->actor));
 	return err_set(err, &E_authorization_denied, "the caller's grants do not allow this");
@@ -194,6 +211,31 @@ static bool is_own(enum idempotency i)
 	return i == IDEMPOTENCY_OWN || i == IDEMPOTENCY_OWN_REQUIRED;
 }
 
+bool call_authenticate(struct call *c, bool with_cookie, struct err *err)
+{
+	struct caller caller;
+	if (!authenticate(c->t, c->app, c->rq, with_cookie, c->rs, &caller, err)) {
+		call_retry_after(c, caller.retry_after_s);
+		return false;
+	}
+	c->principal = caller.principal;
+	c->session = caller.session;
+	return true;
+}
+
+/* The token of this change is spent, and the next one handed out. */
+bool call_spend_csrf(struct call *c, struct err *err)
+{
+	bool spent;
+	if (!session_spend_csrf(c->t, c->session, &spent, err))
+		return false;
+	if (!spent)
+		return err_set(err, &E_browser_mutation_denied,
+		               "the X-CSRF-Token was spent by another request; GET /v1/auth/session shows the next");
+	response_header(c->rs, "X-CSRF-Token", csrf_token(&c->app->sign_in, c->arena, c->session));
+	return true;
+}
+
 static SUSPENDS bool serve(struct call *c, struct err *err)
 {
 	const struct route *r = c->route;
@@ -201,10 +243,14 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 		return false;
 	if (r->callers == CALLERS_ANYONE)
 		return r->handler(c, err);
-	if (!authenticate(c->t, c->app, c->rq, r->callers == CALLERS_READ, &c->principal, err))
+	if (!call_authenticate(c, r->callers != CALLERS_WRITE, err))
 		return false;
-	if (principal_reads_only(c->principal) && r->method != HTTP_GET)
+	if (principal_reads_only(c->principal) && r->method != HTTP_GET) {
+		deny(c, r->action, "", "", err);
 		return err_set(err, &E_authorization_denied, "terminal agents may only read");
+	}
+	if (c->session && r->method != HTTP_GET && !browser_mutation_check(&c->app->sign_in, c->rq, c->session, err))
+		return false;
 	if (!read_body(c, err) || !authorize(c, err) || !check_reason(c, err) || !read_key(c, err))
 		return false;
 	if (c->idempotency_key && !is_own(r->idempotency)) {
@@ -216,6 +262,8 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 	}
 	if (r->method != HTTP_GET)
 		task_must_finish(c->t); /* a change that has started runs to its end, client or not */
+	if (c->session && r->method != HTTP_GET && c->applies && !call_spend_csrf(c, err))
+		return false;
 	return r->handler(c, err);
 }
 

@@ -11,6 +11,8 @@ extern const struct route target_routes[];
 extern const struct route odoo_routes[];
 extern const struct route operation_routes[];
 extern const struct route grant_routes[];
+extern const struct route auth_routes[];
+extern const struct route agent_routes[];
 extern const struct route openapi_routes[];
 
 /* The whole OpenAPI document. */
