@@ -213,26 +213,26 @@ class Github:
 
     async def _user(self, http):
         person, refusal = self._who(http)
-        return refusal or web.json_response({
+        return refusal if person is None else web.json_response({
             "login": person.login, "id": person.id, "node_id": "MDQ6VXNlcjE=", "type": "User", "site_admin": False,
             "name": person.name, "email": person.email, "company": None, "created_at": "2011-01-25T18:44:36Z"})
 
     async def _orgs(self, http):
         person, refusal = self._who(http, "user", "read:org", "write:org", "admin:org")
-        return refusal or self._page(http, [
+        return refusal if person is None else self._page(http, [
             {"login": name, "id": 1000 + i, "node_id": "x", "description": None}
             for i, name in enumerate(person.organizations)])
 
     async def _teams(self, http):
         person, refusal = self._who(http, "read:org", "write:org", "admin:org", "user", "repo")
-        return refusal or self._page(http, [
+        return refusal if person is None else self._page(http, [
             {"id": 2000 + i, "name": slug.title(), "slug": slug, "privacy": "closed", "parent": None,
              "organization": {"login": organization, "id": 1}}
             for i, (organization, slug) in enumerate(person.teams)])
 
     async def _emails(self, http):
         person, refusal = self._who(http, "user", "user:email")
-        return refusal or self._page(http, [
+        return refusal if person is None else self._page(http, [
             {"email": address, "primary": primary, "verified": verified, "visibility": "private" if primary else None}
             for address, primary, verified in person.emails])
 
