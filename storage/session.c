@@ -12,7 +12,8 @@
 static const struct field session_identity_fields[] = {
 	F_STR(session_identity, provider, 0, .fallback = "github"),
 	F_STR(session_identity, login, REQUIRED | NON_BLANK, .help = "GitHub login"),
-	F_INT(session_identity, github_id, REQUIRED, .min = 1, .max = INT64_MAX, .help = "GitHub's number of the person"),
+	F_INT(session_identity, github_id, REQUIRED, .min = 1, .max = INT64_MAX,
+	      .help = "GitHub's number of the person"),
 	F_STR(session_identity, name, 0),
 	F_STR(session_identity, email, 0, .max = 1000),
 	F_STRINGS(session_identity, organizations, 0, .max = 4000),
@@ -20,8 +21,7 @@ static const struct field session_identity_fields[] = {
 	F_STR(session_identity, role, REQUIRED, .help = "admin or read_only"),
 	F_END,
 };
-const struct contract session_identity_contract =
-        CONTRACT(session_identity, session_identity_fields, "Who signed in");
+const struct contract session_identity_contract = CONTRACT(session_identity, session_identity_fields, "Who signed in");
 
 /* "2026-06-01T10:00:00+00:00", as the records have it. */
 static const char *utc_offset(struct arena *a, int64_t s)

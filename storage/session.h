@@ -1,8 +1,8 @@
 /* storage/session.h - people's browser sessions as PostgreSQL keeps them (facts/core.md 2.3).
  *
- * A session is found by the SHA-256 of its id: the id itself stands in the browser's cookie alone. It ends SESSION_TTL_S
- * after it was last renewed, at the latest SESSION_LONGEST_S after the sign-in, and at once when its row is gone: every
- * request reads the row, so that goes for all processes on all hosts. Times are the service's clock. */
+ * A session is found by the SHA-256 of its id: the id itself stands in the browser's cookie alone. It ends
+ * SESSION_TTL_S after it was last renewed, at the latest SESSION_LONGEST_S after the sign-in, and at once when its row
+ * is gone: every request reads the row, so that goes for all processes on all hosts. Times are the service's clock. */
 #pragma once
 
 #include "core/contract.h"
@@ -23,7 +23,7 @@ struct session_identity {
 extern const struct contract session_identity_contract;
 
 struct session {
-	const char *id; /* as in the cookie */
+	const char *id;  /* as in the cookie */
 	const char *key; /* what the table knows: its SHA-256 */
 	struct session_identity identity;
 	const char *created_at;
@@ -44,7 +44,6 @@ SUSPENDS bool session_spend_csrf(struct task *t, struct session *s, bool *spent,
 /* Signs the session out, everywhere. */
 SUSPENDS bool session_end(struct task *t, const struct session *s, struct err *err);
 /* Registers that a sign-in's state has come back. *is_first is false for one that did before. */
-SUSPENDS bool sign_in_state_use(struct task *t, const char *state, int64_t expires_ms, bool *is_first,
-                                struct err *err);
+SUSPENDS bool sign_in_state_use(struct task *t, const char *state, int64_t expires_ms, bool *is_first, struct err *err);
 /* Seconds that a cookie of this session may live. */
 int64_t session_left_s(const struct task *t, const struct session *s);

@@ -18,8 +18,9 @@ const char *github_authorize_url(struct arena *a, const struct github_app *app, 
 	const struct {
 		const char *name, *value;
 	} parameters[] = {
-		{ "client_id", app->client_id },  { "redirect_uri", redirect_uri }, { "scope", GITHUB_SIGN_IN_SCOPES },
-		{ "state", state },               { "response_type", "code" },      { "code_challenge", challenge },
+		{ "client_id", app->client_id },     { "redirect_uri", redirect_uri },
+		{ "scope", GITHUB_SIGN_IN_SCOPES },  { "state", state },
+		{ "response_type", "code" },         { "code_challenge", challenge },
 		{ "code_challenge_method", "S256" },
 	};
 	struct buf b = buf_in(a);
@@ -63,7 +64,7 @@ bool github_exchange_code(struct task *t, const struct github_app *app, const ch
 		{ "Content-Type", "application/x-www-form-urlencoded" },
 	};
 	const char *const form[][2] = {
-		{ "client_id", app->client_id },   { "client_secret", app->client_secret }, { "code", code },
+		{ "client_id", app->client_id },  { "client_secret", app->client_secret }, { "code", code },
 		{ "redirect_uri", redirect_uri }, { "code_verifier", verifier },
 	};
 	struct buf b = buf_in(t->arena);

@@ -29,16 +29,18 @@ static void standing_of(const struct principal *p, enum action_safety safety, st
 		return;
 	case PRINCIPAL_GITHUB_HUMAN:
 		*out = p->human.role == HUMAN_ADMIN
-		               ? (struct standing){ p->human.login, p->human.login, "human_admin", "admin", false, true }
-		               : (struct standing){ p->human.login,       p->human.login, "limited_remote_user",
-			                            "read_only", true,           false };
+		               ? (
+		                         struct standing){ p->human.login, p->human.login, "human_admin",
+			                                   "admin",        false,          true }
+		               : (struct standing){ p->human.login, p->human.login, "limited_remote_user",
+			                            "read_only",    true,           false };
 		return;
 	case PRINCIPAL_TERMINAL_AGENT:
 		*out = (struct standing){ p->subject, p->token_label, "owner_local_agent", "worker", true, false };
 		return;
 	case PRINCIPAL_LOCAL_OPERATOR:
-		*out = (struct standing){ p->subject, p->token_label, "owner_local_agent", "operator", reads,
-			                  is_heavy(safety) };
+		*out = (struct standing){ p->subject, p->token_label, "owner_local_agent",
+			                  "operator", reads,          is_heavy(safety) };
 		return;
 	case PRINCIPAL_LOCAL_ADMIN:
 		*out = (struct standing){ p->subject, p->token_label, "owner_local_agent", "admin", reads, true };

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SETS       1024
-#define WAYS       4
-#define KEY_N      8
-#define REFILL_MS  60000
-#define PROVED_MS  3600000 /* how long a right token speaks for its address */
+#define SETS        1024
+#define WAYS        4
+#define KEY_N       8
+#define REFILL_MS   60000
+#define PROVED_MS   3600000 /* how long a right token speaks for its address */
 #define PROXIES_MAX 64
 
 const struct setting failure_limit_settings[] = {

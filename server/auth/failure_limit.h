@@ -1,7 +1,7 @@
 /* server/auth/failure_limit.h - how often one address may fail to authenticate.
  *
- * A bucket for each address (for IPv6 each /64) holds `limit` failures and is refilled within a minute. An empty one turns
- * 401 into 429, and stops the guessing of what can be guessed: static tokens are not even compared, except for an
+ * A bucket for each address (for IPv6 each /64) holds `limit` failures and is refilled within a minute. An empty one
+ * turns 401 into 429, and stops the guessing of what can be guessed: static tokens are not even compared, except for an
  * address that has presented the right one lately. A good OIDC token or session cookie is let in whatever its
  * neighbours did: nobody guesses a signature.
  *
@@ -21,7 +21,8 @@ extern const struct setting failure_limit_settings[];
 struct failure_limit *failure_limit_new(const struct settings *s, struct err *err);
 void failure_limit_free(struct failure_limit *l);
 
-/* Who is at the other end: the peer, or, when that is a trusted proxy, the last address in X-Forwarded-For that is none.
+/* Who is at the other end: the peer, or, when that is a trusted proxy, the last address in X-Forwarded-For that is
+ * none.
  */
 const char *failure_limit_address(const struct failure_limit *l, const struct request *rq);
 /* Whether a static token from there is to be looked at. */

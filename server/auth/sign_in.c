@@ -266,8 +266,8 @@ static const char *state_proof(const struct sign_in *s, struct arena *a, const c
 	return base64url_encode(a, mac, sizeof(mac));
 }
 
-void sign_in_begin(const struct sign_in *s, struct arena *a, int64_t now_ms, const char *return_to,
-                   struct response *rs, struct sign_in_state *out)
+void sign_in_begin(const struct sign_in *s, struct arena *a, int64_t now_ms, const char *return_to, struct response *rs,
+                   struct sign_in_state *out)
 {
 	*out = (struct sign_in_state){ .state = random_base64url(a, 32),
 		                       .return_to = return_to,

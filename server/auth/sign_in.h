@@ -15,11 +15,11 @@ struct response;
 extern const struct setting sign_in_settings[];
 
 struct sign_in {
-	bool configured;           /* people can sign in */
-	const char *missing;       /* what is not set, for the log: "A, B"; "" */
+	bool configured;     /* people can sign in */
+	const char *missing; /* what is not set, for the log: "A, B"; "" */
 	const char *client_id, *client_secret, *github_url, *api_url;
-	const char *public_url;    /* without a trailing slash; "" */
-	const char *origin;        /* of the public URL, as browsers send it */
+	const char *public_url;     /* without a trailing slash; "" */
+	const char *origin;         /* of the public URL, as browsers send it */
 	const char *session_secret; /* NULL: none */
 	bool cookie_secure;
 	const char *const *admin_emails; /* lower case, NULL-terminated */
@@ -61,8 +61,8 @@ struct sign_in_state {
 	int64_t expires_ms;
 };
 /* Makes a state and sets its cookie. */
-void sign_in_begin(const struct sign_in *s, struct arena *a, int64_t now_ms, const char *return_to,
-                   struct response *rs, struct sign_in_state *out);
+void sign_in_begin(const struct sign_in *s, struct arena *a, int64_t now_ms, const char *return_to, struct response *rs,
+                   struct sign_in_state *out);
 /* The state of this browser's cookie when it is genuine, has not expired and is the one given. */
 bool sign_in_resume(const struct sign_in *s, const struct request *rq, int64_t now_ms, const char *state,
                     struct sign_in_state *out);

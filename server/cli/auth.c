@@ -15,8 +15,9 @@ static const struct setting *const list_options[] = { login_settings, client_set
 static const struct column session_columns[] = {
 	{ "LOGIN", "login" }, { "ROLE", "role" }, { "CREATED", "created_at" }, { "EXPIRES", "expires_at" }, { 0 },
 };
-static const struct api_call session_list = { "GET",      "/v1/auth/sessions", list_arguments,
-	                                      "sessions", session_columns,     0 };
+static const struct api_call session_list = {
+	"GET", "/v1/auth/sessions", list_arguments, "sessions", session_columns, 0
+};
 
 static const struct setting reason_settings[] = {
 	{ "--reason", NULL, NULL, "TEXT", "Why, for the record", 0 },
@@ -48,9 +49,12 @@ static const struct setting intent_settings[] = {
 	{ 0 },
 };
 static const struct argument intent_arguments[] = {
-	{ "--intent", "intent", .is_required = true },   { "--mode", "mode" },
-	{ "--product", "product", .is_required = true }, { "--context", "context", .is_required = true },
-	{ "--instance", "instance" },                    { "--reason", "reason" },
+	{ "--intent", "intent", .is_required = true },
+	{ "--mode", "mode" },
+	{ "--product", "product", .is_required = true },
+	{ "--context", "context", .is_required = true },
+	{ "--instance", "instance" },
+	{ "--reason", "reason" },
 	{ 0 },
 };
 static const struct setting *const intent_options[] = { intent_settings, reason_settings, client_settings, NULL };
@@ -60,7 +64,8 @@ const struct command auth_commands[] = {
 	{ "auth", "session", "Who the session cookie belongs to", NULL, 0, show_options, api_run, &session_show },
 	{ "auth", "logout", "End the session of the cookie", NULL, 0, show_options, api_run, &logout },
 	{ "auth", "sessions", "People's sessions, newest first", NULL, 0, list_options, api_run, &session_list },
-	{ "auth", "revoke-sessions", "End every session of a person", NULL, 0, revoke_options, api_run, &session_revoke },
+	{ "auth", "revoke-sessions", "End every session of a person", NULL, 0, revoke_options, api_run,
+	  &session_revoke },
 	{ "agent", "repo-product-mapping", "Which repositories make which products", NULL, 0, repository_options,
 	  api_run, &mapping },
 	{ "agent", "context", "What is known of a repository", NULL, 0, repository_options, api_run, &context },

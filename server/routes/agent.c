@@ -35,7 +35,7 @@ static SUSPENDS bool mapping_show(struct call *c, struct err *err)
 
 struct section {
 	const char *name;
-	const char *action; /* on launchplane/launchplane */
+	const char *action;        /* on launchplane/launchplane */
 	const struct query *query; /* NULL: this service keeps no such records */
 	bool with_time;
 };
@@ -55,7 +55,8 @@ static SUSPENDS bool section_read(struct call *c, const struct section *s, const
 	*payload = NULL;
 	*status = "unavailable";
 	*reason = "";
-	if (!policy_allows(policy_store_current(c->app->policy), c->principal, s->action, "launchplane", "launchplane")) {
+	if (!policy_allows(policy_store_current(c->app->policy), c->principal, s->action, "launchplane",
+	                   "launchplane")) {
 		*status = "unauthorized";
 		*reason = "authorization_denied";
 		return true;
@@ -174,8 +175,9 @@ static bool action_of(const struct write_intent *w, const struct route **route, 
 			*action = found;
 			*route = *route ? *route : r;
 		}
-	return *action || err_field(err, "intent", "stands for no writing route: name the action of one, as the "
-	                                           "reference of routes lists them");
+	return *action || err_field(err, "intent",
+	                            "stands for no writing route: name the action of one, as the "
+	                            "reference of routes lists them");
 }
 
 static void write_evaluation(struct json_out *o, const struct write_intent *w, const struct route *r,

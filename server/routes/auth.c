@@ -140,12 +140,11 @@ static SUSPENDS bool callback(struct call *c, struct err *err)
 	struct sign_in_state state;
 	struct github_person person;
 	struct session session;
-	arena_wipe_on_reset(c->arena); /* the code, GitHub's token, our client secret */
-	if (!is_configured(c, err))
+	arena_wipe_on_reset(c->arena);                    /* the code, GitHub's token, our client secret */
+	if (!is_configured(c, err) || is_limited(c, err)) /* which a sign-in outlives: it may come back later */
 		return false;
 	sign_in_cookie_clear(s, c->arena, c->rs);
-	if (is_limited(c, err) || !read_callback(c, &code, &state, err) ||
-	    !ask_github(c, code, state.state, &person, err))
+	if (!read_callback(c, &code, &state, err) || !ask_github(c, code, state.state, &person, err))
 		return false;
 	const char *const *addresses = addresses_of(c->arena, &person);
 	struct session_identity who = { .provider = "github",
@@ -193,7 +192,8 @@ static SUSPENDS bool session_show(struct call *c, struct err *err)
 	response_no_store(c->rs);
 	if (!call_authenticate(c, true, err) || !c->session) {
 		if (!err->code)
-			err_set(err, &E_authentication_required, "nobody is signed in: the credential is no session cookie");
+			err_set(err, &E_authentication_required,
+			        "nobody is signed in: the credential is no session cookie");
 		if (err_is(err, &E_authentication_required))
 			call_error_member(c, "configured", c->app->sign_in.configured ? "true" : "false");
 		return false;
@@ -218,8 +218,7 @@ static SUSPENDS bool logout(struct call *c, struct err *err)
 		return false;
 	if (found) {
 		task_must_finish(c->t);
-		if (!browser_mutation_check(s, c->rq, &session, err) ||
-		    !session_end(c->t, &session, err))
+		if (!browser_mutation_check(s, c->rq, &session, err) || !session_end(c->t, &session, err))
 			return false;
 		log_info(c->t, "session.ended", S("login", session.identity.login));
 	}
@@ -236,7 +235,8 @@ struct session_revocation {
 };
 static const struct field session_revocation_fields[] = {
 	F_SCHEMA_VERSION(session_revocation),
-	F_STR(session_revocation, login, REQUIRED | TRIMMED | NON_BLANK, .max = 100, .help = "Whose sessions, in any case"),
+	F_STR(session_revocation, login, REQUIRED | TRIMMED | NON_BLANK, .max = 100,
+	      .help = "Whose sessions, in any case"),
 	F_STR(session_revocation, reason, REQUIRED | TRIMMED | NON_BLANK, .max = 1000, .help = "Why"),
 	F_END,
 };
@@ -269,8 +269,8 @@ static SUSPENDS bool sessions_list(struct call *c, struct err *err)
 	struct rows rows;
 	const char *login_asked;
 	if (!request_query(c->rq, "login", &login_asked, err) ||
-	    !db_query(c->t, &Q_session_list, PARAMS(P_TEXT(is_blank(login_asked) ? NULL : login_asked), P_TEXT(utc_now(c->t))),
-	              &rows, err))
+	    !db_query(c->t, &Q_session_list,
+	              PARAMS(P_TEXT(is_blank(login_asked) ? NULL : login_asked), P_TEXT(utc_now(c->t))), &rows, err))
 		return false;
 	return call_answer_member(c, "sessions", row_text(&rows, 0, 0));
 }

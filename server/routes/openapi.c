@@ -32,6 +32,9 @@ static void parameters(struct json_out *o, const struct route *r)
 	jo_open(o, '[');
 	for (const char *p = strchr(r->path, '{'); p; p = strchr(p + 1, '{'))
 		parameter(o, p + 1, strcspn(p + 1, "}"), "path", true, NULL);
+	if (r->callers == CALLERS_WRITE_HUMAN)
+		parameter(o, "X-CSRF-Token", 12, "header", false,
+		          "With a session cookie: the token that GET /v1/auth/session shows; it serves once");
 	if (r->idempotency != IDEMPOTENCY_NONE)
 		parameter(o, "Idempotency-Key", 15, "header", r->idempotency == IDEMPOTENCY_OWN_REQUIRED,
 		          "The same key and body get the same answer again");
@@ -102,7 +105,12 @@ static void operation(struct json_out *o, const struct route *r)
 	parameters(o, r);
 	if (r->callers != CALLERS_ANYONE) {
 		jo_key(o, "security");
-		jo_raw(o, "[{\"bearer\":[]}]", 15);
+		static const char token_only[] = "[{\"bearer\":[]}]",
+		                  token_or_cookie[] = "[{\"bearer\":[]},{\"session\":[]}]";
+		if (r->callers == CALLERS_WRITE)
+			jo_raw(o, token_only, sizeof(token_only) - 1);
+		else
+			jo_raw(o, token_or_cookie, sizeof(token_or_cookie) - 1);
 	}
 	if (r->body) {
 		jo_key(o, "requestBody");
@@ -170,7 +178,8 @@ void openapi_write(struct buf *b)
 {
 	struct json_out o = { .buf = b };
 	static const char components[] =
-	        "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\",\"bearerFormat\":\"JWT\"}},"
+	        "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\",\"bearerFormat\":\"JWT\"},"
+	        "\"session\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"launchplane_session\"}},"
 	        "\"schemas\":{\"Rejected\":{\"type\":\"object\",\"required\":[\"status\",\"trace_id\",\"error\"],"
 	        "\"properties\":{\"status\":{\"const\":\"rejected\"},\"trace_id\":{\"type\":\"string\"},"
 	        "\"error\":{\"type\":\"object\",\"required\":[\"code\",\"message\"],\"properties\":{"

@@ -1,5 +1,6 @@
 """Signing in with GitHub: the way there and back, every refusal, roles, and what the cookies are."""
 import base64
+import concurrent.futures
 import hashlib
 import json
 from urllib.parse import parse_qs, urlsplit
@@ -10,6 +11,7 @@ from browser import (CALLBACK, CLIENT_ID, CLIENT_SECRET, PUBLIC, SESSION_SECRET,
                      attributes, settings)
 from checks import assert_ok, assert_rejected, assert_unauthenticated
 from rehearsal.policy import render
+from rehearsal.service import run_to_end
 
 SESSION = "/v1/auth/session"
 RUNTIME = "/v1/service/runtime"
@@ -350,7 +352,6 @@ def test_a_token_that_is_revoked_meanwhile(signed, doubles):
     browser = Browser(signed)
     query = browser.at_github(browser.begin())
     rule = doubles.github.on("GET", "/user").hold_before()
-    import concurrent.futures
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         coming = pool.submit(browser.come_back, query)
         assert rule.reached.wait(30)
@@ -365,7 +366,6 @@ def test_a_github_that_does_not_answer_is_given_up(signed, doubles):
     browser = Browser(signed)
     query = browser.at_github(browser.begin())
     rule = doubles.github.on("GET", "/user/teams").hold_before()
-    import concurrent.futures
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         coming = pool.submit(browser.come_back, query)
         assert rule.reached.wait(30)
@@ -426,6 +426,5 @@ def test_no_bootstrap_admin(make_signed, doubles, emails):
     ("LAUNCHPLANE_TRUSTED_PROXIES", "proxy.example.com"), ("LAUNCHPLANE_GITHUB_URL", "github.com"),
 ])
 def test_a_wrong_setting_ends_the_start(signed, doubles, name, value):
-    from rehearsal.service import run_to_end
     code, out, err = run_to_end("service", "serve", settings={**signed.settings, name: value})
     assert code != 0 and out == "" and name in err and "too-short" not in err
