@@ -10,10 +10,10 @@
 
 #include <strings.h>
 
-static bool refuse(struct task *t, const struct request *rq, const char *reason, struct err *err)
+static bool refuse(struct task *t, struct app *app, const struct request *rq, const char *reason, struct err *err)
 {
 	measure_auth_refused();
-	log_warn(t, "auth.refused", S("reason", reason), S("peer", rq->peer));
+	log_warn(t, "auth.refused", S("reason", reason), S("peer", failure_limit_address(app->failures, rq)));
 	return err_set(err, &E_authentication_required, "a valid bearer token is required");
 }
 
@@ -31,7 +31,7 @@ bool authentication_failed(struct task *t, struct app *app, const struct request
 {
 	const char *address = failure_limit_address(app->failures, rq);
 	unsigned wait_s = failure_limit_failed(app->failures, address, loop_wall_ms(t->loop));
-	refuse(t, rq, reason, err);
+	refuse(t, app, rq, reason, err);
 	return wait_s ? too_many(t, address, wait_s, out, err) : false;
 }
 
@@ -57,7 +57,7 @@ static SUSPENDS bool by_token(struct task *t, struct app *app, const struct requ
 	int64_t now_ms = loop_wall_ms(t->loop);
 	if (failure_limit_may_guess(app->failures, address, now_ms) && static_token_find(&app->tokens, token, &kind)) {
 		if (!principal_of_token(t->arena, kind, app->tokens.of[kind].subject, app->tokens.of[kind].label, p))
-			return refuse(t, rq, "token_without_subject_or_label", err);
+			return refuse(t, app, rq, "token_without_subject_or_label", err);
 		failure_limit_proved(app->failures, address, now_ms);
 		out->principal = p;
 		return true;
@@ -81,7 +81,7 @@ static SUSPENDS bool by_cookie(struct task *t, struct app *app, const struct req
 	struct err unsure = { 0 };
 	switch (session_cookie_read(&app->sign_in, rq, &id)) {
 	case COOKIE_NONE:
-		return refuse(t, rq, "no_credential", err);
+		return refuse(t, app, rq, "no_credential", err);
 	case COOKIE_FORGED:
 		return authentication_failed(t, app, rq, "cookie_forged", out, err);
 	case COOKIE_GENUINE:
@@ -90,9 +90,9 @@ static SUSPENDS bool by_cookie(struct task *t, struct app *app, const struct req
 	if (!session_load(t, id, s, &found, err))
 		return false;
 	if (!found)
-		return refuse(t, rq, "session_ended", err);
+		return refuse(t, app, rq, "session_ended", err);
 	if (!session_principal(t->arena, &app->sign_in, policy_store_current(app->policy), s, p))
-		return refuse(t, rq, "session_without_role", err);
+		return refuse(t, app, rq, "session_without_role", err);
 	if (!session_renew(t, s, &renewed, &unsure))
 		log_warn(t, "session.not_renewed", LOG_ERR(&unsure)); /* the next request tries again */
 	else if (renewed)
@@ -107,9 +107,9 @@ bool authenticate(struct task *t, struct app *app, const struct request *rq, boo
 {
 	*out = (struct caller){ 0 };
 	if (request_header_count(rq, "authorization") > 1)
-		return refuse(t, rq, "several_credentials", err);
+		return refuse(t, app, rq, "several_credentials", err);
 	const char *token = bearer(rq);
 	if (token)
 		return by_token(t, app, rq, token, out, err);
-	return with_cookie ? by_cookie(t, app, rq, rs, out, err) : refuse(t, rq, "no_credential", err);
+	return with_cookie ? by_cookie(t, app, rq, rs, out, err) : refuse(t, app, rq, "no_credential", err);
 }

@@ -102,6 +102,21 @@ def test_no_session_lives_longer_than_thirty_days(signed, browser):
     assert_unauthenticated(browser.get(SESSION))
 
 
+def test_a_taken_over_table_serves_too(signed):
+    """Its payload is jsonb, and may hold what nobody can read"""
+    signed.query("ALTER TABLE launchplane_human_sessions ALTER COLUMN payload TYPE jsonb USING payload::jsonb")
+    browser, broken = Browser(signed), Browser(signed)
+    browser.sign_in()
+    signed.pass_time(seconds=2 * DAY)
+    assert_ok(browser.get(SESSION))
+    row, = sessions(signed)
+    assert row["payload"]["expires_at"] == row["expires_at"]
+    broken.sign_in()
+    signed.query("UPDATE launchplane_human_sessions SET payload = '{}' WHERE session_id <> %s", row["session_id"])
+    assert_unauthenticated(broken.get(SESSION))
+    assert_ok(browser.get(SESSION))
+
+
 def test_expired_sessions_go_with_the_next_sign_in(signed, browser):
     signed.pass_time(seconds=15 * DAY)
     Browser(signed).sign_in()
