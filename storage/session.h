@@ -9,9 +9,9 @@
 #include "core/task.h"
 #include "storage/db.h"
 
-#define SESSION_TTL_S     (14 * 86400)
+#define SESSION_TTL_S     (14LL * 86400)
 #define SESSION_RENEW_S   86400 /* a session used this long after its last renewal is renewed */
-#define SESSION_LONGEST_S (30 * 86400)
+#define SESSION_LONGEST_S (30LL * 86400)
 
 struct session_identity {
 	const char *provider, *login;

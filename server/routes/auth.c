@@ -276,9 +276,10 @@ static SUSPENDS bool sessions_list(struct call *c, struct err *err)
 }
 
 const struct route auth_routes[] = {
-	{ HTTP_GET, "/auth/github/login", "Begin to sign in: sends the browser to GitHub", login },
-	{ HTTP_GET, "/auth/github/callback", "Where GitHub sends the browser back: signs in", callback },
-	{ HTTP_POST, "/auth/logout", "End the browser's session", logout, .body_max = 4096 },
+	{ HTTP_GET, "/auth/github/login", "Begin to sign in: sends the browser to GitHub", login, .success = 302 },
+	{ HTTP_GET, "/auth/github/callback", "Where GitHub sends the browser back: signs in", callback,
+	  .success = 302 },
+	{ HTTP_POST, "/auth/logout", "End the browser's session", logout, .success = 200, .body_max = 4096 },
 	{ HTTP_GET, "/v1/auth/session", "Who is signed in, and the token for the next change", session_show },
 	{ HTTP_GET, "/v1/auth/sessions", "People's sessions, newest first", sessions_list, .callers = CALLERS_READ,
 	  .action = "human_session.read", .product = "=launchplane", .context = "=launchplane" },

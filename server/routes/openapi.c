@@ -49,9 +49,14 @@ static void envelope_member(struct json_out *o, const char *key, const char *sch
 
 static void success(struct json_out *o, const struct route *r)
 {
-	bool is_read = r->method == HTTP_GET;
-	jo_key(o, is_read ? "200" : "202");
+	bool is_read = r->method == HTTP_GET || r->success == 200;
+	jo_key(o, r->success == 302 ? "302" : is_read ? "200" : "202");
 	jo_open(o, '{');
+	if (r->success == 302) {
+		jo_kv(o, "description", "Goes on at Location");
+		jo_close(o, '}');
+		return;
+	}
 	jo_kv(o, "description", is_read ? "The answer" : "Accepted and committed");
 	jo_key(o, "content");
 	jo_open(o, '{');

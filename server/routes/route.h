@@ -50,6 +50,7 @@ struct route {
 	const struct contract
 	        *record; /* what a read answers under record_key, or a write's result; for the documents */
 	const char *record_key;
+	int success; /* status of an answer that is neither a read's 200 nor a write's 202; for the documents */
 	enum idempotency idempotency;
 	size_t body_max;    /* default 2 MiB; without a contract 0, and what comes within it is ignored */
 	bool is_inline;     /* never waits: runs without a task */

@@ -131,6 +131,13 @@ def test_the_address_that_is_shown(signed, doubles, emails, public, shown):
     assert assert_ok(browser.get(SESSION))["identity"]["email"] == shown
 
 
+def test_the_document_tells_how_the_routes_answer(signed):
+    paths = signed.get("/v1/openapi.json", token=None).json()["paths"]
+    told = {path: {status for status in next(iter(paths[path].values()))["responses"] if status < "400"}
+            for path in ("/auth/github/login", "/auth/github/callback", "/auth/logout", SESSION)}
+    assert told == {"/auth/github/login": {"302"}, "/auth/github/callback": {"302"}, "/auth/logout": {"200"}, SESSION: {"200"}}
+
+
 # configuration
 
 @pytest.mark.parametrize("missing", ["LAUNCHPLANE_GITHUB_CLIENT_ID", "LAUNCHPLANE_GITHUB_CLIENT_SECRET",
