@@ -76,7 +76,8 @@ static void print_route(struct buf *b, const struct route *r)
 	buf_printf(b, "## %s %s\n\n%s.\n\n", r->method == HTTP_GET ? "GET" : "POST", r->path, r->summary);
 	buf_printf(b, "- callers: %s\n", callers_text(r->callers));
 	if (r->action) {
-		buf_printf(b, "- action: `%s`", r->action);
+		buf_printf(b, "- action: `%s`%s", r->action,
+		           r->decides_itself ? ", never granted: the action that the body asks about decides" : "");
 		if (r->apply_action && strcmp(r->apply_action, r->action) != 0)
 			buf_printf(b, ", to apply `%s`", r->apply_action);
 		buf_str(b, "; product: ");

@@ -160,7 +160,7 @@ static bool action_of(const struct write_intent *w, const struct route **route, 
 	*action = NULL;
 	for (const struct route *const *table = all_routes; *table; table++)
 		for (const struct route *r = *table; r->path; r++) {
-			if (r->method == HTTP_GET || !r->action || r->is_for_agents)
+			if (r->method == HTTP_GET || !r->action || r->decides_itself)
 				continue;
 			const char *found = r->apply_action && names(w->intent, r->apply_action) &&
 			                                    (w->mode == MODE_APPLY || !names(w->intent, r->action))
@@ -246,7 +246,8 @@ const struct route agent_routes[] = {
 	  .context = "=launchplane", .is_for_agents = true },
 	{ HTTP_POST, "/v1/agent/write-intents/evaluate",
 	  "Whether the caller may do what it intends: decided by the action the intent stands for, and recorded",
-	  intent_evaluate, .callers = CALLERS_WRITE_HUMAN, .action = "agent_write_intent.write", .product = "handler",
-	  .context = "handler", .body = &write_intent_contract, .is_for_agents = true },
+	  intent_evaluate, .callers = CALLERS_WRITE_HUMAN, .action = "agent_write_intent.evaluate",
+	  .product = "handler", .context = "handler", .body = &write_intent_contract, .decides_itself = true,
+	  .is_for_agents = true },
 	{ 0 },
 };

@@ -104,9 +104,11 @@ static void operation(struct json_out *o, const struct route *r)
 	jo_open(o, '{');
 	jo_kv(o, "summary", r->summary);
 	jo_kv(o, "description",
-	      r->action ? arena_printf(o->buf->arena, "%s Action: %s%s%s.", caller_words[r->callers], r->action,
-	                               r->apply_action ? ", to apply " : "", r->apply_action ? r->apply_action : "")
-	                : caller_words[r->callers]);
+	      r->decides_itself ? arena_printf(o->buf->arena, "%s The action that the body asks about decides.",
+	                                       caller_words[r->callers])
+	      : r->action       ? arena_printf(o->buf->arena, "%s Action: %s%s%s.", caller_words[r->callers], r->action,
+                                         r->apply_action ? ", to apply " : "", r->apply_action ? r->apply_action : "")
+	                        : caller_words[r->callers]);
 	parameters(o, r);
 	if (r->callers != CALLERS_ANYONE) {
 		jo_key(o, "security");

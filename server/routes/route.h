@@ -52,10 +52,12 @@ struct route {
 	const char *record_key;
 	int success; /* status of an answer that is neither a read's 200 nor a write's 202; for the documents */
 	enum idempotency idempotency;
-	size_t body_max;    /* default 2 MiB; without a contract 0, and what comes within it is ignored */
-	bool is_inline;     /* never waits: runs without a task */
-	bool has_secrets;   /* the body may hold plaintext: its memory is overwritten afterwards */
-	bool is_for_agents; /* a refusal tells a program why: agent_audit (facts/core.md 3.8) */
+	size_t body_max;     /* default 2 MiB; without a contract 0, and what comes within it is ignored */
+	bool is_inline;      /* never waits: runs without a task */
+	bool has_secrets;    /* the body may hold plaintext: its memory is overwritten afterwards */
+	bool decides_itself; /* the body names the action: the handler authorizes, and the row's action is nobody's to
+	                        grant */
+	bool is_for_agents;  /* a refusal tells a program why: agent_audit (facts/core.md 3.8) */
 };
 
 extern const struct route *const all_routes[]; /* tables, each ended by an empty row; the list ends with NULL */
