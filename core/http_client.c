@@ -318,6 +318,8 @@ bool http_fetch(struct task *t, const struct http_call *call, struct http_answer
 	if (c->fault && !c->fault(c->fault_arg, call, err))
 		return false;
 	c->fetches++;
+	if (strcmp(mine.method, "GET") != 0 && strcmp(mine.method, "HEAD") != 0)
+		t->effects++;
 	bool ok = fetch(t, &mine, out, err);
 	c->fetches--;
 	return ok;

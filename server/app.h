@@ -14,6 +14,7 @@ struct runner;
 struct metrics;
 struct http_server;
 struct policy_store;
+struct audit_log;
 
 struct app {
 	struct loop loop;
@@ -28,6 +29,7 @@ struct app {
 	struct sign_in sign_in;
 	struct failure_limit *failures;
 	struct runner *runner;
+	struct audit_log *audit;
 	const char *audience, *public_url;
 	struct task *main_task; /* woken when something it waits for happened */
 	bool draining, drained, ready;

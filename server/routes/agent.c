@@ -207,6 +207,7 @@ static SUSPENDS bool intent_evaluate(struct call *c, struct err *err)
 	const char *record_id = arena_printf(c->arena, "agent-write-intent-%s", random_hex(c->arena, 16));
 	struct json caller = principal_audit(c->arena, c->principal);
 
+	audit_record(c->t, "agent_write_intent_record_id", record_id);
 	struct buf result = buf_in(c->arena), payload = buf_in(c->arena);
 	struct json_out ro = { .buf = &result }, po = { .buf = &payload };
 	jo_open(&ro, '{');

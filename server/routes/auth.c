@@ -52,6 +52,16 @@ static SUSPENDS bool login(struct call *c, struct err *err)
 
 /* ---- the way back ---- */
 
+/* Whose session it is, whether the policy still knows them or not. */
+static const struct principal *person_of(struct arena *a, const struct session_identity *who)
+{
+	struct principal *out = ARENA_NEW(a, struct principal);
+	struct human human = { .login = who->login, .github_id = who->github_id };
+	human_role_of(who->role, &human.role);
+	principal_of_human(a, &human, out);
+	return out;
+}
+
 static bool refuse_callback(struct call *c, const char *reason, const char *message, struct err *err)
 {
 	struct caller caller = { 0 };
@@ -162,6 +172,8 @@ static SUSPENDS bool callback(struct call *c, struct err *err)
 	who.role = human_role_name(role);
 	bool had_one = session_cookie_read(s, c->rq, &former) == COOKIE_GENUINE;
 	task_must_finish(c->t);
+	call_begin_change(c, person_of(c->arena, &who), "human_session.create");
+	audit_detail(c->t, "role", who.role);
 	if (!session_create(c->t, &who, had_one ? sha256_text(c->arena, former, strlen(former)) : NULL, &session, err))
 		return false;
 	log_info(c->t, "session.created", S("login", who.login), I("github_id", who.github_id), S("role", who.role));
@@ -218,7 +230,10 @@ static SUSPENDS bool logout(struct call *c, struct err *err)
 		return false;
 	if (found) {
 		task_must_finish(c->t);
-		if (!browser_mutation_check(s, c->rq, &session, err) || !session_end(c->t, &session, err))
+		if (!browser_mutation_check(s, c->rq, &session, err))
+			return false;
+		call_begin_change(c, person_of(c->arena, &session.identity), "human_session.end");
+		if (!session_end(c->t, &session, err))
 			return false;
 		log_info(c->t, "session.ended", S("login", session.identity.login));
 	}
@@ -249,6 +264,7 @@ static SUSPENDS bool sessions_revoke(struct call *c, struct err *err)
 	const struct json records = json_object();
 	struct tx *tx;
 	struct rows rows;
+	audit_detail(c->t, "login", body->login);
 	if (!tx_begin(c->t, &tx, err))
 		return false;
 	if (!tx_query(tx, &Q_session_delete_of_login, PARAMS(P_TEXT(body->login)), &rows, err)) {

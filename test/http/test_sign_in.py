@@ -249,7 +249,7 @@ def test_nobody_is_signed_in_as_somebody_else(signed):
     signed.secrets.append(attacker.session_cookie)
 
 
-def test_a_sign_in_may_take_ten_minutes(signed):
+def test_a_sign_in_may_take_ten_minutes(signed, doubles):
     browser = Browser(signed)
     query = browser.at_github(browser.begin())
     signed.pass_time(seconds=570)
@@ -258,7 +258,9 @@ def test_a_sign_in_may_take_ten_minutes(signed):
     late = Browser(signed)
     query = late.at_github(late.begin())
     signed.pass_time(seconds=601)
+    asked = len(doubles.github.requests)
     refused_callback(late, query)
+    assert len(doubles.github.requests) == asked          # GitHub would have refused it, too: it is not asked
 
 
 @pytest.mark.parametrize("change", [
