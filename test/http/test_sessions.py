@@ -16,6 +16,7 @@ from cli import Cli
 from raw import Connection
 from rehearsal.policy import CONTEXT, PRODUCT, lane_rules, render, workflow_rule
 from rehearsal.waiting import wait_until
+from test_audit import leaves
 from test_identities import TOKENS, settings as token_settings, token_rule
 from test_sign_in import RUNTIME, SESSION, human_rule, make_signed, sessions    # noqa: F401, a fixture
 
@@ -521,3 +522,30 @@ def test_commands_with_a_session_cookie(make_signed, doubles, tmp_path):
     assert cli("auth", "logout", token=None, **cookie).code == 0
     assert cli("auth", "session", token=None, **cookie).code == 1
     assert sessions(plane) == []
+
+
+# the audit log
+
+def test_signing_in_and_out_and_revocation_are_told(signed, browser, doubles):
+    """Who it was, under which policy, and no more than that of the session"""
+    assert_ok(browser.post("/auth/logout"))
+    browser.sign_in()
+    assert_accepted(signed.post(REVOKE, revocation()))
+    told = [leaf for leaf in leaves(signed, type="request") if leaf["action"].startswith("human_session.")]
+    assert [(leaf["action"], leaf["route"], leaf["actor"]) for leaf in told[:-1]] == [
+        ("human_session.create", "GET /auth/github/callback", "github:octocat"),
+        ("human_session.end", "POST /auth/logout", "github:octocat"),
+        ("human_session.create", "GET /auth/github/callback", "github:octocat")]
+    assert all(leaf["caller"] == {"type": "github_human", "login": "octocat", "role": "admin"} and leaf["policy_sha256"]
+               for leaf in told[:-1])
+    revoked = told[-1]
+    assert (revoked["action"], revoked["caller"]["type"], revoked["reason"]) == (
+        "human_session.revoke", "github_actions", "left the company")
+    assert "octocat" in json.dumps(revoked)
+
+
+def test_a_change_from_elsewhere_is_told_as_refused(signed, browser):
+    assert_rejected(browser.post(GRANT, grant(), headers={}), 403, "browser_mutation_denied")
+    signed.pass_time(minutes=5)
+    denied = wait_until(lambda: leaves(signed, event="denied"), "the refusals to be told", 60)
+    assert any(leaf["actor"] == "github:octocat" for leaf in denied)
