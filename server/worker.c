@@ -106,7 +106,8 @@ static SUSPENDS bool start(struct task *t, struct worker_state *w)
 	app->policy = policy_store_open(t, bootstrap.sha256, &err);
 	if (!app->policy)
 		return fail_start(w, &err);
-	const struct audit_log_options audit_options = { .seed = w->config.has_audit_seed ? w->config.audit_seed : NULL };
+	const struct audit_log_options audit_options = { .seed = w->config.has_audit_seed ? w->config.audit_seed
+		                                                                          : NULL };
 	app->audit = audit_log_new(&app->loop, &audit_options);
 	char *owner = lease_owner_make(app->arena, self->slot, self->incarnation);
 	lease_owners_release_dead(t, owner);

@@ -25,10 +25,11 @@ struct audit_entry {
 	const char *request_sha256; /* the fingerprint */
 	const char *policy_sha256;  /* that allowed it */
 	const char *trace_id, *operation_id, *kind, *phase, *error_code;
-	int64_t run, effects;         /* of a phase: which run of it, and how many changing calls it made outside */
-	int64_t count;                /* of denials: how many this one stands for */
-	const char *from_at, *to_at;  /* between these times */
-	struct json records, details; /* what was written, by id: audit_record(); and what else matters: audit_detail() */
+	int64_t run, effects;        /* of a phase: which run of it, and how many changing calls it made outside */
+	int64_t count;               /* of denials: how many this one stands for */
+	const char *from_at, *to_at; /* between these times */
+	struct json records,
+	        details; /* what was written, by id: audit_record(); and what else matters: audit_detail() */
 
 	unsigned leaves; /* handed to the database with statements that succeeded */
 };

@@ -1,6 +1,6 @@
 /* The key that signs checkpoints: the setting's, or one made once and kept in the database, sealed. */
-#include "core/loop.h"
 #include "core/log.h"
+#include "core/loop.h"
 #include "core/seal.h"
 #include "storage/audit.sql.h"
 #include "storage/audit_log.h"

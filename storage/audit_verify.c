@@ -54,10 +54,12 @@ static const struct note_key *key_named(const struct check *c, const char *id)
 
 static bool root_differs(struct check *c, uint64_t size, const char *which)
 {
-	/* Leaves whose own hashes fit were changed together with them; the first subtree that did not follow narrows it. */
+	/* Leaves whose own hashes fit were changed together with them; the first subtree that did not follow narrows
+	 * it. */
 	if (c->doubt.is_bad)
 		return bad(c, c->doubt.first < c->sound ? c->sound : c->doubt.first, c->doubt.last,
-		           "entries were changed: the hash of the subtree over them, kept at position %llu, and %s of size "
+		           "entries were changed: the hash of the subtree over them, kept at position %llu, and %s of "
+		           "size "
 		           "%llu say otherwise",
 		           (unsigned long long)c->doubt.last, which, (unsigned long long)size);
 	return bad(c, c->sound, size - 1, "entries were changed: they do not have the root hash of %s of size %llu",
@@ -87,11 +89,12 @@ static bool check_note(struct check *c, const char *note, uint64_t row_size)
 		return bad(c, near, near, "the checkpoint of size %llu is not signed by %s", (unsigned long long)p.size,
 		           c->report->has_pinned ? "the given key" : "a key of this log");
 	if (p.previous != c->last_checkpoint)
-		return bad(c, p.previous < c->last_checkpoint ? near : p.previous - 1, near,
-		           "the checkpoint of size %llu follows one of size %llu, not one of size %llu: one was taken out "
-		           "or put in",
-		           (unsigned long long)p.size, (unsigned long long)p.previous,
-		           (unsigned long long)c->last_checkpoint);
+		return bad(
+		        c, p.previous < c->last_checkpoint ? near : p.previous - 1, near,
+		        "the checkpoint of size %llu follows one of size %llu, not one of size %llu: one was taken out "
+		        "or put in",
+		        (unsigned long long)p.size, (unsigned long long)p.previous,
+		        (unsigned long long)c->last_checkpoint);
 	struct merkle_hash root = merkle_root(&c->edge);
 	if (!merkle_equal(&root, &p.root))
 		return root_differs(c, p.size, "the checkpoint");
@@ -156,7 +159,8 @@ static bool check_entry(struct check *c, const struct audit_line *e)
 	if (!audit_hash_at(e->hashes, 0, &kept) || !merkle_equal(&kept, &leaf))
 		return bad(c, at, at, "the leaf at this position does not have the hash that is kept with it");
 	size_t n = merkle_add(&c->edge, &leaf, made);
-	if (strlen(e->hashes) != n * 2 * MERKLE_N) /* this one, or one put in or taken out before it, in the same pair */
+	if (strlen(e->hashes) !=
+	    n * 2 * MERKLE_N) /* this one, or one put in or taken out before it, in the same pair */
 		return bad(c, at & ~(uint64_t)1, at, "this position keeps %zu hashes instead of %zu",
 		           strlen(e->hashes) / ((size_t)2 * MERKLE_N), n);
 	for (size_t k = 1; k < n && !c->doubt.is_bad; k++) {

@@ -1,8 +1,8 @@
 /* storage/audit_verify.h - the whole audit log computed again, entry by entry, in constant memory.
  *
- * The check is fed with entries and checkpoints by a source: the database, the service, or an exported file. It stops at
- * the first place that cannot be right. Where hashes alone cannot tell which of several entries was changed, that place
- * is the range first .. last. */
+ * The check is fed with entries and checkpoints by a source: the database, the service, or an exported file. It stops
+ * at the first place that cannot be right. Where hashes alone cannot tell which of several entries was changed, that
+ * place is the range first .. last. */
 #pragma once
 
 #include "core/signed_note.h"
@@ -25,7 +25,8 @@ struct audit_source {
 	bool (*checkpoints)(struct audit_source *s, struct task *t, uint64_t size, const char **notes, uint64_t *sizes,
 	                    size_t *n, struct err *err); /* SUSPENDS */
 	/* Public keys, as text; at most AUDIT_KEYS_MAX. */
-	bool (*keys)(struct audit_source *s, struct task *t, const char **out, size_t *n, struct err *err); /* SUSPENDS */
+	bool (*keys)(struct audit_source *s, struct task *t, const char **out, size_t *n,
+	             struct err *err); /* SUSPENDS */
 };
 
 struct audit_finding {
@@ -43,7 +44,7 @@ struct audit_report {
 };
 
 struct audit_wants {
-	const char *saved;      /* a checkpoint that was kept outside, NULL: none */
+	const char *saved;       /* a checkpoint that was kept outside, NULL: none */
 	const char *public_keys; /* one a line, of which one has signed each checkpoint; NULL: the keys the log names */
 };
 

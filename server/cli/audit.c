@@ -29,20 +29,16 @@ static const struct argument list_arguments[] = { { "--product", "product" }, { 
 	                                          { "--from", "from" },       { "--limit", "limit" },
 	                                          { "--action", "action" },   { "--actor", "actor" },
 	                                          { "--since", "since" },     { 0 } };
-static const struct column entry_columns[] = { { "POSITION", "position" },     { "AT", "leaf.at" },
-	                                       { "EVENT", "leaf.event" },      { "ACTION", "leaf.action" },
-	                                       { "PRODUCT", "leaf.product" },  { "CONTEXT", "leaf.context" },
-	                                       { "ACTOR", "leaf.actor" },      { 0 } };
-static const struct column checkpoint_columns[] = { { "SIZE", "size" },
-	                                            { "ROOT", "root_hash" },
-	                                            { "TIME", "time" },
-	                                            { "KEY", "key_id" },
-	                                            { 0 } };
-static const struct column key_columns[] = { { "KEY", "key_id" },
-	                                     { "SOURCE", "source" },
-	                                     { "CREATED", "created_at" },
-	                                     { "PUBLIC_KEY", "public_key" },
-	                                     { 0 } };
+static const struct column entry_columns[] = { { "POSITION", "position" },    { "AT", "leaf.at" },
+	                                       { "EVENT", "leaf.event" },     { "ACTION", "leaf.action" },
+	                                       { "PRODUCT", "leaf.product" }, { "CONTEXT", "leaf.context" },
+	                                       { "ACTOR", "leaf.actor" },     { 0 } };
+static const struct column checkpoint_columns[] = {
+	{ "SIZE", "size" }, { "ROOT", "root_hash" }, { "TIME", "time" }, { "KEY", "key_id" }, { 0 }
+};
+static const struct column key_columns[] = {
+	{ "KEY", "key_id" }, { "SOURCE", "source" }, { "CREATED", "created_at" }, { "PUBLIC_KEY", "public_key" }, { 0 }
+};
 static const struct setting page_settings[] = {
 	{ "--after", NULL, NULL, "SIZE", "Only checkpoints of more entries", 0 },
 	{ "--limit", NULL, NULL, "NUMBER", "At most so many, 1 to 500; default 100", 0 },
@@ -56,9 +52,11 @@ static const struct setting range_settings[] = {
 	{ "--to", NULL, NULL, "SIZE", "Size of the newer one; default: the newest checkpoint's", 0 },
 	{ 0 },
 };
-static const struct argument range_arguments[] = {
-	{ "--from", "from", .is_required = true }, { "--to", "to" }, { "--product", "product" }, { "--context", "context" }, { 0 }
-};
+static const struct argument range_arguments[] = { { "--from", "from", .is_required = true },
+	                                           { "--to", "to" },
+	                                           { "--product", "product" },
+	                                           { "--context", "context" },
+	                                           { 0 } };
 
 static const struct setting *const list_options[] = { list_settings, scope_settings, client_settings, NULL };
 static const struct setting *const show_options[] = { client_settings, NULL };
@@ -233,7 +231,8 @@ static int print_report(const struct verification *v, bool as_json)
 	if (!f->is_bad)
 		return 0;
 	if (f->last > f->first)
-		return command_fail(EXIT_FAILED, "the audit log was tampered with: from position %llu (up to %llu) on: %s",
+		return command_fail(EXIT_FAILED,
+		                    "the audit log was tampered with: from position %llu (up to %llu) on: %s",
 		                    (unsigned long long)f->first, (unsigned long long)f->last, f->what);
 	return command_fail(EXIT_FAILED, "the audit log was tampered with: at position %llu: %s",
 	                    (unsigned long long)f->first, f->what);
@@ -405,7 +404,8 @@ static int run_export(const struct command *c, struct settings *s, char **argv)
 	FILE *to = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
 	if (!to)
 		return command_fail(EXIT_FAILED, "%s cannot be written: %s", path, strerror(errno));
-	int code = setting(s, "--database-url") ? offline_run(s, export_database, to) : client_run(s, export_service, to);
+	int code =
+	        setting(s, "--database-url") ? offline_run(s, export_database, to) : client_run(s, export_service, to);
 	if (to != stdout && fclose(to) != 0 && code == 0)
 		code = command_fail(EXIT_FAILED, "%s: %s", path, strerror(errno));
 	return code;

@@ -205,8 +205,8 @@ static bool file_keys(struct audit_source *source, struct task *t, const char **
 		return false;
 	s->has_line = false;
 	return keys_in(&line, out, n) ||
-	       err_set(err, &E_invalid_request, "%s is not what launchplane audit export writes: it begins with the keys",
-	               s->path);
+	       err_set(err, &E_invalid_request,
+	               "%s is not what launchplane audit export writes: it begins with the keys", s->path);
 }
 
 bool audit_file_source(struct audit_file_source *s, const char *path, struct err *err)

@@ -74,8 +74,7 @@ static bool allowed_by_query(struct call *c, struct err *err)
 
 static SUSPENDS bool entry_list(struct call *c, struct err *err)
 {
-	static const char *const known[] = { "from",  "limit",  "product", "context",
-		                             "actor", "action", "since",   NULL };
+	static const char *const known[] = { "from", "limit", "product", "context", "actor", "action", "since", NULL };
 	const char *product, *context, *action, *actor, *since;
 	int64_t from, limit;
 	struct rows rows;

@@ -20,9 +20,7 @@ static struct note_key signer(void)
 
 static const char *signed_by(struct arena *a, const struct note_key *k)
 {
-	struct checkpoint c = {
-		.origin = k->name, .size = 1234, .previous = 1200, .time = "2026-06-01T10:00:00Z"
-	};
+	struct checkpoint c = { .origin = k->name, .size = 1234, .previous = 1200, .time = "2026-06-01T10:00:00Z" };
 	memset(c.root.b, 0x5a, MERKLE_N);
 	return checkpoint_sign(a, k, &c);
 }

@@ -65,7 +65,8 @@ static SUSPENDS const char *fill(struct task *t, struct sequencer *s)
 			append(t, i++);
 		sequence(t, s);
 		if (i == SAVED && !saved)
-			saved = scratch_text(t, "select note from launchplane_audit_checkpoints order by size desc limit 1");
+			saved = scratch_text(
+			        t, "select note from launchplane_audit_checkpoints order by size desc limit 1");
 	}
 	return saved;
 }
@@ -290,24 +291,31 @@ static const struct tampering {
 	int shift; /* the position itself is left as it was, the next one is the first that is wrong */
 } tamperings[] = {
 	{ "edit a leaf",
-	  "update launchplane_audit_entries set leaf = replace(leaf::text, 'somebody', 'nobody')::json where position = (select a from p)", AT },
-	{ "edit a leaf by a blank", "update launchplane_audit_entries set leaf = (leaf::text || ' ')::json where position = (select a from p)",
+	  "update launchplane_audit_entries set leaf = replace(leaf::text, 'somebody', 'nobody')::json where position "
+	  "= (select a from p)",
+	  AT },
+	{ "edit a leaf by a blank",
+	  "update launchplane_audit_entries set leaf = (leaf::text || ' ')::json where position = (select a from p)",
 	  AT },
 	{ "edit a leaf and its hash",
 	  "update launchplane_audit_entries set leaf = '{}', hashes = sha256('\\x007b7d'::bytea) || substr(hashes, 33)"
 	  " where position = (select a from p)",
 	  NODE },
-	{ "edit the hash of a leaf", "update launchplane_audit_entries set hashes = set_byte(hashes, 5, get_byte(hashes, 5) # 1)"
-	                             " where position = (select a from p)",
+	{ "edit the hash of a leaf",
+	  "update launchplane_audit_entries set hashes = set_byte(hashes, 5, get_byte(hashes, 5) # 1)"
+	  " where position = (select a from p)",
 	  AT },
 	{ "edit the largest subtree's hash",
 	  "update launchplane_audit_entries set hashes = set_byte(hashes, octet_length(hashes) - 1,"
 	  " get_byte(hashes, octet_length(hashes) - 1) # 1) where position = (select a from p)",
 	  AT },
-	{ "take a hash away", "update launchplane_audit_entries set hashes = substr(hashes, 1, octet_length(hashes) - 32)"
-	                      " where position = ((select a from p) | 1)",
+	{ "take a hash away",
+	  "update launchplane_audit_entries set hashes = substr(hashes, 1, octet_length(hashes) - 32)"
+	  " where position = ((select a from p) | 1)",
 	  NODE },
-	{ "add a hash", "update launchplane_audit_entries set hashes = hashes || sha256('x') where position = (select a from p)", NODE },
+	{ "add a hash",
+	  "update launchplane_audit_entries set hashes = hashes || sha256('x') where position = (select a from p)",
+	  NODE },
 	{ "delete an entry", "delete from launchplane_audit_entries where position = (select a from p)", AT },
 	{ "delete and close the gap",
 	  "delete from launchplane_audit_entries where position = (select a from p);"
@@ -322,30 +330,37 @@ static const struct tampering {
 	{ "repeat an entry",
 	  "update launchplane_audit_entries set position = position + 1000 where position >= (select a from p);"
 	  "update launchplane_audit_entries set position = position - 999 where position >= 1000;"
-	  "insert into launchplane_audit_entries select (select a from p), leaf, hashes from launchplane_audit_entries where position = 1 + (select a from p)",
+	  "insert into launchplane_audit_entries select (select a from p), leaf, hashes from launchplane_audit_entries "
+	  "where position = 1 + (select a from p)",
 	  NODE, 1 },
 	{ "exchange two leaves",
 	  "update launchplane_audit_entries e set leaf = o.leaf from launchplane_audit_entries o"
-	  " where (e.position, o.position) in (((select a from p), (select b from p)), ((select b from p), (select a from p)))",
+	  " where (e.position, o.position) in (((select a from p), (select b from p)), ((select b from p), (select a "
+	  "from p)))",
 	  AT },
 	{ "exchange two entries",
 	  "update launchplane_audit_entries e set leaf = o.leaf, hashes = o.hashes from launchplane_audit_entries o"
-	  " where (e.position, o.position) in (((select a from p), (select b from p)), ((select b from p), (select a from p)))",
+	  " where (e.position, o.position) in (((select a from p), (select b from p)), ((select b from p), (select a "
+	  "from p)))",
 	  NODE },
 	{ "cut the tail", "delete from launchplane_audit_entries where position >= (select a from p)", AT },
 	{ "cut the tail with its checkpoints",
-	  ", gone as (delete from launchplane_audit_entries where position >= (select a from p) and (select a from p) < 40)"
+	  ", gone as (delete from launchplane_audit_entries where position >= (select a from p) and (select a from p) "
+	  "< 40)"
 	  " delete from launchplane_audit_checkpoints where size > (select a from p) and (select a from p) < 40",
 	  BATCH },
-	{ "edit a checkpoint", "update launchplane_audit_checkpoints set note = replace(note, 'previous ', 'previous 1')"
-	                       " where size = (select min(size) from launchplane_audit_checkpoints where size > (select a from p))",
+	{ "edit a checkpoint",
+	  "update launchplane_audit_checkpoints set note = replace(note, 'previous ', 'previous 1')"
+	  " where size = (select min(size) from launchplane_audit_checkpoints where size > (select a from p))",
 	  BATCH },
-	{ "edit a signature", "update launchplane_audit_checkpoints set note = overlay(note placing"
-	                      " case substr(note, length(note) - 10, 1) when 'A' then 'B' else 'A' end from length(note) - 10)"
-	                      " where size = (select min(size) from launchplane_audit_checkpoints where size > (select a from p))",
+	{ "edit a signature",
+	  "update launchplane_audit_checkpoints set note = overlay(note placing"
+	  " case substr(note, length(note) - 10, 1) when 'A' then 'B' else 'A' end from length(note) - 10)"
+	  " where size = (select min(size) from launchplane_audit_checkpoints where size > (select a from p))",
 	  BATCH },
-	{ "delete a checkpoint", "delete from launchplane_audit_checkpoints"
-	                         " where size = (select min(size) from launchplane_audit_checkpoints where size > (select a from p))",
+	{ "delete a checkpoint",
+	  "delete from launchplane_audit_checkpoints"
+	  " where size = (select min(size) from launchplane_audit_checkpoints where size > (select a from p))",
 	  BATCH },
 	{ "move a checkpoint",
 	  "update launchplane_audit_checkpoints set size = 61"
@@ -393,8 +408,7 @@ static SUSPENDS void rewrite_from(struct task *t, struct tx *tx, int64_t at)
 		struct merkle_hash hash = merkle_leaf(leaf, strlen(leaf));
 		size_t n = merkle_add(edge, &hash, made);
 		assert_true(tx_query(tx, &set,
-		                     PARAMS(P_INT(i), P_TEXT(leaf),
-		                            P_TEXT(hex_encode(t->arena, made, n * MERKLE_N))),
+		                     PARAMS(P_INT(i), P_TEXT(leaf), P_TEXT(hex_encode(t->arena, made, n * MERKLE_N))),
 		                     &ignored, &err));
 		struct merkle_hash root = merkle_root(edge);
 		const struct query q = { .name = "rewrite_note", .sql = rewrite_note, .n_params = 2, .writes = true };
@@ -413,9 +427,10 @@ struct bounds {
 static SUSPENDS struct bounds batch_of(struct task *t, int64_t at)
 {
 	return (struct bounds){
-		number(t, arena_printf(t->arena,
-		                       "select coalesce(max(size), 0) from launchplane_audit_checkpoints where size <= %lld",
-		                       (long long)at)),
+		number(t, arena_printf(
+		                  t->arena,
+		                  "select coalesce(max(size), 0) from launchplane_audit_checkpoints where size <= %lld",
+		                  (long long)at)),
 		number(t, arena_printf(t->arena,
 		                       "select min(size) - 1 from launchplane_audit_checkpoints where size > %lld",
 		                       (long long)at)),
