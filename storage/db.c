@@ -418,10 +418,9 @@ struct db *db_new(struct loop *l, const struct db_options *options, struct err *
 
 static void fail_queue(struct db *db, struct queue *queue)
 {
-	while (queue->first) {
-		struct request *r = queue->first;
-		request_unqueue(queue,
-		                r); /* NOLINT(clang-analyzer-unix.Malloc): queue->first is another one each time */
+	for (struct request *r = queue->first, *next; r; r = next) {
+		next = r->next;
+		request_unqueue(queue, r);
 		request_complete(db, r, OUTCOME_CLOSED, NULL);
 	}
 }

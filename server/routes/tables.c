@@ -1,6 +1,7 @@
 #include "server/routes/tables.h"
 
 const struct route *const all_routes[] = {
-	service_routes,   evidence_routes, profile_routes, config_routes,  target_routes, odoo_routes,
-	operation_routes, grant_routes,    audit_routes,   openapi_routes, NULL,
+	service_routes,     evidence_routes,        profile_routes,      config_routes, target_routes,
+	odoo_routes,        operation_routes,       grant_routes,        audit_routes,  openapi_routes,
+	live_target_routes, provider_target_routes, context_move_routes, NULL,
 };
