@@ -1,6 +1,7 @@
 #include "server/service.h"
 
 #include "core/fault.h"
+#include "core/http_client.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/text.h"
@@ -13,8 +14,8 @@
 #include "server/worker.h"
 #include "storage/audit.h"
 #include "storage/cluster.h"
-#include "storage/config.sql.h"
 #include "storage/migrate.h"
+#include "storage/secret.sql.h"
 
 #include <pwd.h>
 #include <stdarg.h>
@@ -34,6 +35,13 @@ const struct setting log_settings[] = {
 	{ NULL, "LAUNCHPLANE_TEST_CLOCK_FILE", NULL, NULL, "8 bytes: milliseconds added to the clock", SETTING_TEST },
 	{ 0 },
 };
+const struct setting master_key_settings[] = {
+	{ NULL, MASTER_KEY_SETTING, NULL, NULL, "Seals managed secrets", SETTING_SECRET },
+	{ NULL, PREVIOUS_KEYS_SETTING, NULL, NULL,
+	  "Other master keys, separated by commas, that still open secrets; then run secrets rekey and drop them",
+	  SETTING_SECRET },
+	{ 0 },
+};
 const struct setting service_settings[] = {
 	{ "--listen", "LAUNCHPLANE_LISTEN", "127.0.0.1:8080", "HOST:PORT", "Where to listen; port 0 picks one", 0 },
 	{ "--audience", "LAUNCHPLANE_SERVICE_AUDIENCE", NULL, "NAME", "OIDC audience that tokens must be made for", 0 },
@@ -42,7 +50,6 @@ const struct setting service_settings[] = {
 	{ "--oidc-jwks-url", "LAUNCHPLANE_OIDC_JWKS_URL", NULL, "URL",
 	  "The issuer's keys; default: from its discovery document", 0 },
 	{ "--github-api-url", "LAUNCHPLANE_GITHUB_API_URL", "https://api.github.com", "URL", "GitHub's API", 0 },
-	{ NULL, "LAUNCHPLANE_MASTER_ENCRYPTION_KEY", NULL, NULL, "Seals managed secrets", SETTING_SECRET },
 	{ NULL, "LAUNCHPLANE_AUDIT_SIGNING_KEY", NULL, NULL,
 	  "Signs the audit log: 32 bytes in URL-safe base64; default: a key kept in the database, sealed",
 	  SETTING_SECRET },
@@ -303,9 +310,11 @@ int offline_run(struct settings *s, offline_fn fn, void *arg)
 	if (!setting_required(s, "LAUNCHPLANE_DATABASE_URL", &o.url, &o.err) ||
 	    !loop_init(&loop, setting(s, "LAUNCHPLANE_TEST_CLOCK_FILE"), &o.err))
 		return command_fail(EXIT_USAGE, "%s", o.err.message);
+	struct http_client *http = http_client_new(&loop); /* for those that ask a provider */
 	task_spawn(&loop, "command", offline_main, &o);
 	while (loop.tasks_alive)
 		uv_run(&loop.uv, UV_RUN_ONCE);
+	http_client_free(http);
 	loop_done(&loop);
 	return o.ok ? 0 : command_fail(1, "%s", o.err.message);
 }

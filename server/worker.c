@@ -34,9 +34,9 @@ bool worker_config_read(const struct settings *s, struct worker_config *out, str
 	if (!setting_int(s, "--db-pool", 2, 100, &pool, err))
 		return false;
 	out->db_pool = (unsigned)pool;
-	const char *key = setting(s, MASTER_KEY_SETTING);
-	if (key) {
-		if (!keyring_init(&out->keyring, key, NULL, err))
+	const char *key = setting(s, MASTER_KEY_SETTING), *previous = setting(s, PREVIOUS_KEYS_SETTING);
+	if (key || !is_blank(previous)) {
+		if (!keyring_init(&out->keyring, key, previous, err))
 			return false;
 		out->has_keyring = true;
 	}

@@ -43,19 +43,6 @@ SELECT seq, event, json_build_object('seq', seq, 'at', launchplane_utc(at), 'eve
  ORDER BY seq
  LIMIT 500;
 
--- name: operation_list
--- Filters that are null do not filter. The cursor is the last row's (created_at, operation_id).
-SELECT launchplane_operation_document(o), to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), operation_id
-  FROM launchplane_operations o
- WHERE product = $1
-   AND ($2::text IS NULL OR context = $2)
-   AND ($3::text IS NULL OR instance = $3)
-   AND ($4::text IS NULL OR status = $4)
-   AND ($5::text IS NULL OR kind = $5)
-   AND ($6::timestamptz IS NULL OR (created_at, operation_id) < ($6::timestamptz, $7::text))
- ORDER BY created_at DESC, operation_id DESC
- LIMIT $8::bigint;
-
 -- name: operation_cancel
 WITH asked AS (
     UPDATE launchplane_operations

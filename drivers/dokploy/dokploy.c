@@ -649,6 +649,16 @@ bool dokploy_application_save_env(struct task *t, struct dokploy *d, const struc
 	return dokploy_post(t, d, "application.saveEnvironment", &body, &ignored, err);
 }
 
+bool dokploy_application_deploy(struct task *t, struct dokploy *d, const char *application_id, const char *title,
+                                const char *description, bool rebuild, struct err *err)
+{
+	struct json body = json_object(), ignored;
+	json_set_str(t->arena, &body, "applicationId", application_id);
+	json_set_str(t->arena, &body, "title", title);
+	json_set_str(t->arena, &body, "description", description);
+	return dokploy_post(t, d, rebuild ? "application.redeploy" : "application.deploy", &body, &ignored, err);
+}
+
 static void read_services(struct arena *a, const struct json *project, const struct json *environment, const char *list,
                           const char *id_name, const char *status_name, struct dokploy_services *out)
 {

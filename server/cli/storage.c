@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 static const struct setting *const offline_options[] = { database_settings, log_settings, NULL };
-static const struct setting *const serve_options[] = { service_settings, static_token_settings, database_settings,
-	                                               log_settings, NULL };
+static const struct setting *const serve_options[] = { service_settings,  master_key_settings, static_token_settings,
+	                                               database_settings, log_settings,        NULL };
 
 static SUSPENDS bool migrate(struct task *t, void *arg, struct err *err)
 {

@@ -4,6 +4,8 @@
 #include "storage/idempotency.sql.h"
 #include "storage/operation.h"
 
+#include <assert.h>
+
 static const char json_type[] = "application/json";
 
 void call_open_ok(struct call *c, struct json_out *o, struct buf *b)
@@ -33,6 +35,28 @@ bool call_answer_member(struct call *c, const char *key, const char *json)
 	buf_room(&b, n + 1);
 	jo_raw(&o, json, n);
 	return call_close_ok(c, &o);
+}
+
+bool call_answer_members(struct call *c, const char *json)
+{
+	struct buf b;
+	struct json_out o;
+	size_t n = strlen(json);
+	call_open_ok(c, &o, &b);
+	assert(json[0] == '{' && n > 2 && json[n - 1] == '}');
+	buf_room(&b, n + 1);
+	buf_char(&b, ',');
+	buf_add(&b, json + 1, n - 2);
+	return call_close_ok(c, &o);
+}
+
+bool call_query_planned(struct call *c, const struct query *q, const struct param *params, size_t n, struct rows *rows,
+                        struct err *err)
+{
+	struct query *unprepared = ARENA_NEW(c->arena, struct query);
+	*unprepared = *q;
+	unprepared->name = "";
+	return db_query(c->t, unprepared, params, n, rows, err);
 }
 
 static void write_accepted(struct json_out *o, const char *trace_id, const char *records, const char *result,

@@ -258,6 +258,7 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 	if (!authenticate(c->t, c->app, c->rq, r->callers == CALLERS_READ, &c->principal, err))
 		return false;
 	name_caller(c);
+	c->t->actor = c->principal->actor;
 	if (principal_reads_only(c->principal) && r->method != HTTP_GET) {
 		audit_denied(c->app->audit, &c->audit);
 		return err_set(err, &E_authorization_denied, "terminal agents may only read");

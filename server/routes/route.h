@@ -13,6 +13,7 @@
 #include "storage/db.h"
 
 struct call;
+struct list;
 typedef bool (*handler_fn)(struct call *c, struct err *err); /* SUSPENDS */
 
 enum callers {
@@ -52,6 +53,7 @@ struct route {
 	const struct contract
 	        *record; /* what a read answers under record_key, or a write's result; for the documents */
 	const char *record_key;
+	const struct list *list; /* what call_list() answers; its filters are the query parameters */
 	enum idempotency idempotency;
 	size_t body_max;  /* default 2 MiB */
 	bool is_inline;   /* never waits: runs without a task */
@@ -104,6 +106,11 @@ bool call_authorize(struct call *c, const char *action, const char *product, con
 
 /* 200 {"status":"ok","trace_id":...,"<key>":<json>}; json is PostgreSQL's own bytes or a written document. */
 bool call_answer_member(struct call *c, const char *key, const char *json);
+/* The same for a whole document: its members follow the envelope's own. */
+bool call_answer_members(struct call *c, const char *json);
+/* A query that is planned anew for these parameters: for statements whose filters may be absent. */
+SUSPENDS bool call_query_planned(struct call *c, const struct query *q, const struct param *params, size_t n,
+                                 struct rows *rows, struct err *err);
 /* The same for several members; open writes the head, the caller adds members, close sends. */
 void call_open_ok(struct call *c, struct json_out *o, struct buf *b);
 bool call_close_ok(struct call *c, struct json_out *o);
