@@ -155,12 +155,15 @@ class Bench:
         return path, size
 
     def last_write(self):
-        """(idempotency row's payload, deployment, inventory) of some write that went through HTTP, for pgbench to repeat."""
+        """(idempotency row's payload, deployment, inventory, scope, leaf of the audit log) of some write that went through
+        HTTP, for pgbench to repeat."""
         return self.query(
-            "SELECT i.payload::text, d.payload::text, v.payload::text, i.scope"
+            "SELECT i.payload::text, d.payload::text, v.payload::text, i.scope, a.leaf::text"
             " FROM launchplane_idempotency_records i"
             " JOIN launchplane_deployments d ON d.record_id = i.payload -> 'response_payload' -> 'records' ->> 'deployment_record_id'"
-            " JOIN launchplane_inventory v ON v.instance = d.instance LIMIT 1")[0]
+            " JOIN launchplane_inventory v ON v.instance = d.instance"
+            " JOIN (SELECT leaf FROM launchplane_audit_entries UNION ALL SELECT leaf FROM launchplane_audit_pending) a"
+            " ON a.leaf ->> 'trace_id' = i.response_trace_id LIMIT 1")[0]
 
 
 class _Nothing(list):
