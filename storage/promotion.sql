@@ -38,7 +38,7 @@ SELECT context, payload FROM launchplane_backup_gates WHERE record_id = $1;
 -- source lane's tuple is of this artifact) its release tuple. The link's refusals are verdicts: 'missing', 'context', 'instance',
 -- 'artifact'. The last column tells whether a tuple is minted.
 WITH linked AS (
-    SELECT d AS whole, d.context, d.instance, d.artifact_id, d.source_git_ref, d.deploy_started_at, d.deploy_finished_at
+    SELECT d.record_id, d.payload, d.context, d.instance, d.artifact_id, d.source_git_ref, d.deploy_started_at, d.deploy_finished_at
       FROM launchplane_deployments d
      WHERE d.record_id = $17 AND $17 <> ''
        FOR NO KEY UPDATE),
@@ -98,7 +98,7 @@ inventory AS (
         (context, instance, artifact_id, source_git_ref, updated_at, deployment_record_id, promotion_record_id,
          promoted_from_instance, payload)
     SELECT l.context, l.instance, l.artifact_id, l.source_git_ref, $7, $17, $9, $11,
-           launchplane_inventory_from(l.whole, $7, $9, $11)
+           launchplane_inventory_from(l.context, l.instance, l.source_git_ref, l.record_id, l.payload::json, $7, $9, $11)
       FROM promotion, linked l
     ON CONFLICT (context, instance) DO UPDATE
        SET artifact_id = excluded.artifact_id, source_git_ref = excluded.source_git_ref, updated_at = excluded.updated_at,
