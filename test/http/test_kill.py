@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from dry_run import measure, passed, prepare
-from plane import TERMINAL
+from dying import finish, insist
 from rehearsal.lane import Lane
 from rehearsal.waiting import wait_until
 from replacement import deployment_of, inventory_of, replace, submit
@@ -35,39 +35,6 @@ def submit_and_reach(plane, lane, rule):
     operation_id = submit(plane, lane)
     plane.run_until(operation_id, rule.reached.is_set, "the call")
     return operation_id
-
-
-def finish(plane, operation_id):
-    """plane.finish() for a service that breaks connections, or dies and is started again as systemd would."""
-    def over():
-        if not plane.service.runs():
-            plane.kill()
-            plane.restart()
-        try:
-            operation = plane.operation(operation_id)
-        except OSError:
-            return None
-        plane.skip_sleep(operation_id)
-        return operation if operation["status"] in TERMINAL else None
-
-    return wait_until(over, "the end", 90)
-
-
-def submit_to_the_dying(plane, lane):
-    """submit() to a service that may die before it answers: the same key is sent again until an answer comes.
-
-    A claim follows the commit at once, so a kill at the claim or in the first phase races with the answer.
-    """
-    def answered():
-        if not plane.service.runs():
-            plane.kill()
-            plane.restart()
-        try:
-            return submit(plane, lane)
-        except OSError:
-            return None
-
-    return wait_until(answered, "an answer to the submission", 30)
 
 
 def hold(rule, side):
@@ -133,7 +100,7 @@ def dies_at(doubles, make_plane, state_dir):
 @pytest.mark.parametrize("point", POINTS)
 def test_a_process_that_dies_around_each_checkpoint(dies_at, point):
     plane, lane, has_died = dies_at(point)
-    operation_id = submit_to_the_dying(plane, lane)
+    operation_id = insist(plane, lambda: submit(plane, lane))
     operation = finish(plane, operation_id)
     wait_until(has_died, "the fault")
     judge(plane, lane, operation)
@@ -187,7 +154,7 @@ def test_a_service_that_was_frozen_cannot_write_after_its_lease_was_taken_over(p
 def test_one_of_two_workers_dies_at_the_start_of_each_phase(dies_at, phase):
     """The other one, or the one started in its place, goes on."""
     plane, lane, has_died = dies_at(f"phase.{phase}:1", LAUNCHPLANE_WORKERS="2")
-    operation_id = submit_to_the_dying(plane, lane)
+    operation_id = insist(plane, lambda: submit(plane, lane))
     operation = finish(plane, operation_id)
     wait_until(has_died, "the fault")
     judge(plane, lane, operation)
