@@ -27,7 +27,8 @@ gate AS (
        SET created_at = excluded.created_at, status = excluded.status, payload = excluded.payload
      WHERE known.context = excluded.context AND known.instance = excluded.instance
        AND known.created_at COLLATE "C" <= excluded.created_at
-       AND known.payload::text IS DISTINCT FROM excluded.payload::text)
+       AND known.payload::text IS DISTINCT FROM excluded.payload::text),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $15::json FROM fresh WHERE $15::json IS NOT NULL)
 SELECT verdict, EXISTS (SELECT 1 FROM fresh), launchplane_evidence_note(verdict) FROM judged;
 
 -- name: backup_gate_read
@@ -121,7 +122,8 @@ tuple AS (
      WHERE fresh.mints
     ON CONFLICT (context, channel) DO UPDATE
        SET tuple_id = excluded.tuple_id, artifact_id = excluded.artifact_id, minted_at = excluded.minted_at,
-           provenance = excluded.provenance, payload = excluded.payload)
+           provenance = excluded.provenance, payload = excluded.payload),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $20::json FROM fresh WHERE $20::json IS NOT NULL)
 SELECT verdict, EXISTS (SELECT 1 FROM fresh), launchplane_evidence_note(verdict),
        coalesce((SELECT mints FROM accepted), false)
   FROM judged;
