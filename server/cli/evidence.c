@@ -2,7 +2,7 @@
  * now, and from what. Facts from outside are handed in; no command here claims that the control plane did what they
  * tell. */
 #include "server/cli/client.h"
-#include "server/cli/direct.h"
+#include "server/cli/release_direct.h"
 #include "server/service.h"
 
 static const struct setting *const show_options[] = { client_settings, NULL };

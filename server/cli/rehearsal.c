@@ -1,6 +1,6 @@
 /* A release rehearsed on files: the conditions that need no provider, and the records it would leave. */
 #include "server/cli/client.h"
-#include "server/cli/direct.h"
+#include "server/cli/release_direct.h"
 #include "storage/deployment.h"
 #include "storage/promotion.h"
 

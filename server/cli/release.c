@@ -1,6 +1,6 @@
 /* launchplane ship ..., launchplane promote ...: releases of stored artifacts. */
 #include "server/cli/client.h"
-#include "server/cli/direct.h"
+#include "server/cli/release_direct.h"
 #include "server/service.h"
 
 static const struct setting release_settings[] = {
@@ -61,12 +61,12 @@ static const struct argument promote_arguments[] = {
 
 static const struct setting *const ship_options[] = { release_settings, ship_settings, client_settings, NULL };
 static const struct setting *const ship_execute_options[] = { release_settings,     ship_settings,     watch_settings,
-	                                                      direct_settings,      database_settings, log_settings,
+	                                                      rehearsal_settings,      database_settings, log_settings,
 	                                                      idempotency_settings, client_settings,   NULL };
 static const struct setting *const promote_options[] = { release_settings, promote_settings, client_settings, NULL };
 static const struct setting *const promote_execute_options[] = {
 	release_settings,     promote_settings,  watch_settings,
-	direct_settings,      database_settings, log_settings,
+	rehearsal_settings,      database_settings, log_settings,
 	idempotency_settings, client_settings,   NULL
 };
 static const struct setting *const record_options[] = { input_settings, idempotency_settings, client_settings, NULL };

@@ -1,4 +1,4 @@
-#include "server/cli/direct.h"
+#include "server/cli/release_direct.h"
 
 #include "core/digest.h"
 #include "server/cli/client.h"
@@ -13,7 +13,7 @@
 
 #define LOOK_AGAIN_MS 1000
 
-const struct setting direct_settings[] = {
+const struct setting rehearsal_settings[] = {
 	{ "--local-rehearsal", NULL, NULL, NULL,
 	  "Only rehearse on files below --state-dir; nothing is deployed, nothing is authoritative", SETTING_SWITCH },
 	{ "--state-dir", NULL, NULL, "DIR", "The rehearsal's files", 0 },

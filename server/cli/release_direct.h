@@ -1,4 +1,4 @@
-/* server/cli/direct.h - commands that can do without the service's HTTP: on its database (--database-url), where the
+/* server/cli/release_direct.h - commands that can do without the service's HTTP: on its database (--database-url), where the
  * service's workers carry out what is submitted, or as a rehearsal on local files (--local-rehearsal), which changes
  * nothing real. */
 #pragma once
@@ -6,7 +6,7 @@
 #include "drivers/release/release.h"
 #include "server/cli/command.h"
 
-extern const struct setting direct_settings[]; /* --local-rehearsal, --state-dir */
+extern const struct setting rehearsal_settings[]; /* --local-rehearsal, --state-dir */
 
 /* ship execute and promote execute: by database, by rehearsal, else through the service. */
 int release_run(const struct command *c, struct settings *s, char **argv, const struct op_kind *kind);
