@@ -1,8 +1,10 @@
 #include "drivers/registry.h"
 
+#include "drivers/dokploy/target_setup.h"
 #include "drivers/odoo/replacement.h"
+#include "drivers/release/release.h"
+#include "drivers/target_backfill.h"
 
 const struct op_kind *const all_op_kinds[] = {
-	&odoo_replacement_kind,
-	NULL,
+	&odoo_replacement_kind, &ship_kind, &promote_kind, &target_setup_kind, &target_backfill_kind, NULL,
 };

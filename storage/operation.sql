@@ -16,6 +16,7 @@ first_event AS (
     INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
     SELECT operation_id, 1, created_at, 'submitted', '', '{}'::json FROM created
     RETURNING operation_id),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $16::json FROM created WHERE $16::json IS NOT NULL),
 woken AS (SELECT pg_notify('launchplane_operations', '') FROM first_event)
 SELECT count(*) FROM woken;
 
@@ -59,6 +60,7 @@ noted AS (
            a.updated_at, 'cancel_requested', a.phase, json_build_object('by', $2::text, 'reason', $3::text)
       FROM asked a
     RETURNING operation_id),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $5::json WHERE $5::json IS NOT NULL),
 woken AS (SELECT pg_notify('launchplane_operations', '') FROM noted)
 SELECT count(*) FROM woken;
 
@@ -124,7 +126,8 @@ noted AS (
            (SELECT max(seq) FROM launchplane_operation_events e WHERE e.operation_id = m.operation_id) + l.n,
            m.now_at, l.e ->> 'event', l.e ->> 'phase', (l.e -> 'detail')
       FROM moved m, json_array_elements($14::json) WITH ORDINALITY AS l(e, n)
-    RETURNING 1)
+    RETURNING 1),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $15::json FROM moved WHERE $15::json IS NOT NULL)
 SELECT deadline_ms, (SELECT count(*) FROM noted) FROM moved;
 
 -- name: operation_finish
@@ -144,7 +147,8 @@ noted AS (
            (SELECT max(seq) FROM launchplane_operation_events e WHERE e.operation_id = m.operation_id) + l.n,
            m.now_at, l.e ->> 'event', l.e ->> 'phase', (l.e -> 'detail')
       FROM ended m, json_array_elements($10::json) WITH ORDINALITY AS l(e, n)
-    RETURNING 1)
+    RETURNING 1),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $14::json FROM ended WHERE $14::json IS NOT NULL)
 SELECT (SELECT count(*) FROM noted) FROM ended;
 
 -- name: operation_lease_owners

@@ -1,6 +1,7 @@
 /* Commands that are one request: the request from the row, the flags and the input file; the answer for people or as
  * JSON. */
 #include "core/digest.h"
+#include "core/text.h"
 #include "server/cli/client.h"
 #include "server/cli/print.h"
 
@@ -33,13 +34,13 @@ struct api_request {
 
 /* ---- the request ---- */
 
-static bool read_input(struct arena *a, const char *path, struct json *out, struct err *err)
+static bool read_file(struct arena *a, const char *path, char **out, size_t *out_n, struct err *err)
 {
 	bool from_stdin = strcmp(path, "-") == 0;
 	FILE *f = from_stdin ? stdin : fopen(path, "re");
 	if (!f)
 		return err_set(err, &E_invalid_request, "the input file %s cannot be read: %s", path, strerror(errno));
-	char *text = arena_alloc(a, INPUT_MAX + 1);
+	char *text = arena_alloc(a, INPUT_MAX + 2);
 	size_t n = fread(text, 1, INPUT_MAX + 1, f);
 	bool failed = ferror(f);
 	if (!from_stdin)
@@ -48,6 +49,39 @@ static bool read_input(struct arena *a, const char *path, struct json *out, stru
 		return err_set(err, &E_invalid_request, "the input file %s cannot be read", path);
 	if (n > INPUT_MAX)
 		return err_set(err, &E_invalid_request, "the input file %s is larger than %u bytes", path, INPUT_MAX);
+	text[n] = '\0';
+	*out = text;
+	*out_n = n;
+	return true;
+}
+
+/* KEY=VALUE lines; blank ones and those that begin with # are comments. */
+static bool read_env_file(struct arena *a, const char *path, struct json *out, struct err *err)
+{
+	char *text;
+	size_t size;
+	if (!read_file(a, path, &text, &size, err))
+		return false;
+	*out = json_object();
+	for (const char *p = text; *p;) {
+		size_t n = strcspn(p, "\n");
+		const char *line = trimmed(a, arena_strndup(a, p, n)), *equals = strchr(line, '=');
+		p += n + (p[n] != '\0');
+		if (!line[0] || line[0] == '#')
+			continue;
+		if (!equals || equals == line)
+			return err_set(err, &E_invalid_request, "%s: \"%.40s\" is not KEY=VALUE", path, line);
+		json_set_str(a, out, arena_strndup(a, line, (size_t)(equals - line)), equals + 1);
+	}
+	return true;
+}
+
+static bool read_input(struct arena *a, const char *path, struct json *out, struct err *err)
+{
+	char *text;
+	size_t n;
+	if (!read_file(a, path, &text, &n, err))
+		return false;
 	if (!json_parse(a, text, n, path, out, err))
 		return false;
 	if (out->type != JSON_OBJECT)
@@ -92,6 +126,8 @@ static bool argument_value(const struct settings *s, const struct argument *g, s
 		*out = json_of_int(strtoll(text, &end, 10));
 		return (text[0] && !*end) ||
 		       err_set(err, &E_invalid_request, "%s must be a whole number, not \"%s\"", g->flag, text);
+	case ARGUMENT_ENV_FILE:
+		return read_env_file(s->arena, text, out, err);
 	case ARGUMENT_LIST:
 		*out = lines_of(s->arena, text);
 		return true;
@@ -125,6 +161,15 @@ const char *url_escaped(struct arena *a, const char *text)
 	return buf_cstr(&b);
 }
 
+/* The flag that fills the n bytes "{name}" of a path, NULL when a positional does. */
+static const char *path_argument(const struct settings *s, const struct api_call *call, const char *name, size_t n)
+{
+	for (const struct argument *g = call->arguments; g && g->flag; g++)
+		if (strlen(g->member) == n && strncmp(g->member, name, n) == 0)
+			return setting(s, g->flag);
+	return NULL;
+}
+
 static const char *request_path(struct arena *a, const struct settings *s, const struct api_call *call)
 {
 	struct buf b = buf_in(a);
@@ -134,14 +179,15 @@ static const char *request_path(struct arena *a, const struct settings *s, const
 			buf_char(&b, *p);
 			continue;
 		}
-		assert(next < s->positionals_n);
-		buf_str(&b, url_escaped(a, s->positionals[next++]));
-		p = strchr(p, '}');
+		const char *end = strchr(p, '}'), *value = path_argument(s, call, p, (size_t)(end - p) + 1);
+		assert(value || next < s->positionals_n);
+		buf_str(&b, url_escaped(a, value ? value : s->positionals[next++]));
+		p = end;
 	}
 	const char *join = "?";
 	bool is_get = strcmp(call->method, "GET") == 0;
 	for (const struct argument *g = call->arguments; is_get && g && g->flag; g++)
-		if (setting(s, g->flag)) {
+		if (g->member[0] != '{' && setting(s, g->flag)) {
 			buf_printf(&b, "%s%s=%s", join, g->member, url_escaped(a, setting(s, g->flag)));
 			join = "&";
 		}
@@ -166,9 +212,14 @@ static bool request_body(struct arena *a, const struct api_request *r, const cha
 		const char *path;
 		if (!setting_required(s, "--input-file", &path, err) || !read_input(a, path, &body, err))
 			return false;
+		if (call->input_member) {
+			value = body;
+			body = json_object();
+			json_set(a, &body, call->input_member, value);
+		}
 	}
 	for (const struct argument *g = call->arguments; g && g->flag; g++)
-		if (setting(s, g->flag)) {
+		if (g->member[0] != '{' && setting(s, g->flag)) {
 			if (!argument_value(s, g, &value, err))
 				return false;
 			set_members(a, &body, g->member, value);
@@ -181,6 +232,8 @@ static bool request_body(struct arena *a, const struct api_request *r, const cha
 	}
 	if (call->flags & API_POLICY)
 		json_set_str(a, &body, "product", "launchplane");
+	if (call->operation_name)
+		json_set_str(a, &body, "operation", call->operation_name);
 	*out = json_text(a, &body);
 	return true;
 }
@@ -231,6 +284,8 @@ static void print_answer(const struct client *c, const struct api_call *call, co
 	const struct json *member = call->member ? json_path(&reply->doc, call->member) : NULL;
 	if (c->json || (call->flags & API_DOCUMENT) || reply->doc.type == JSON_NULL)
 		buf_printf(&b, "%s%s", reply->text, strchr(reply->text, '\n') ? "" : "\n");
+	else if (member && (call->flags & API_TEXT) && member->type == JSON_STRING)
+		buf_str(&b, member->string);
 	else if (member && call->columns)
 		print_table(&b, member, call->columns);
 	else if (is_write(call))
@@ -256,6 +311,10 @@ static NO_ROLE_CHECK int api_main(struct client *c, void *arg)
 	if (reply.status < 200 || reply.status > 299)
 		return client_refused(c, &reply);
 	print_answer(c, call, &reply);
+	if (call->verdict) {
+		const struct json *verdict = json_path(&reply.doc, call->verdict);
+		return verdict && verdict->type == JSON_STRING && strcmp(verdict->string, "ok") == 0 ? 0 : EXIT_FAILED;
+	}
 	if (!call->operation || !setting_on(r->settings, "--watch"))
 		return 0;
 	const struct json *id = json_path(&reply.doc, call->operation);

@@ -84,6 +84,7 @@ static bool send_accepted(struct call *c, const char *records, const char *resul
 	struct json_out o = { .buf = &b };
 	write_accepted(&o, c->trace_id, records, result, original);
 	c->rs->status = status;
+	c->replayed = original != NULL;
 	response_body(c->rs, json_type, b.p, b.n);
 	return true;
 }
@@ -95,7 +96,12 @@ static const char *records_text(struct call *c, const struct json *records)
 
 bool call_accept(struct call *c, const struct json *records, const char *result)
 {
-	return send_accepted(c, records_text(c, records), result, NULL, 202);
+	return call_accept_again(c, records, result, NULL);
+}
+
+bool call_accept_again(struct call *c, const struct json *records, const char *result, const char *original)
+{
+	return send_accepted(c, records_text(c, records), result, original, 202);
 }
 
 const char *call_stored_answer(struct call *c, const struct json *records, const char *result)
@@ -137,8 +143,16 @@ bool call_replay(struct call *c, bool *replayed, struct err *err)
 	                     (int)row_int(&rows, 0, 1));
 }
 
+void call_audit_records(struct call *c, const struct json *records)
+{
+	for (uint32_t i = 0; records && i < records->n; i++)
+		if (records->members[i].value.type == JSON_STRING)
+			audit_record(c->t, records->members[i].key, records->members[i].value.string);
+}
+
 void call_store_answer(struct call *c, struct tx *tx, const struct json *records, const char *result)
 {
+	call_audit_records(c, records);
 	if (!c->idempotency_key)
 		return;
 	tx_send(tx, &Q_idempotency_store,

@@ -142,14 +142,15 @@ static SUSPENDS bool operation_cancel(struct call *c, struct err *err)
 		return false;
 	if (is_ended(row_text(&rows, 0, 3)))
 		return err_set(err, &E_operation_finished, "operation %s has ended with %s", id, row_text(&rows, 0, 3));
+	struct json records = json_object();
+	json_set_str(c->arena, &records, "operation_id", id);
+	call_audit_records(c, &records);
 	if (!db_write(c->t, id, &Q_operation_cancel,
 	              PARAMS(P_TEXT(id), P_TEXT(c->principal->actor), P_TEXT(body->reason),
-	                     P_INT(loop_clock_offset_ms(c->t->loop))),
+	                     P_INT(loop_clock_offset_ms(c->t->loop)), P_AUDIT(c->t)),
 	              &rows, err))
 		return false;
 	runner_kick(c->app->runner);
-	struct json records = json_object();
-	json_set_str(c->arena, &records, "operation_id", id);
 	return call_accept(c, &records, NULL);
 }
 

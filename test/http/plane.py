@@ -21,6 +21,20 @@ FAST_STEP = 0.5            # seconds of the test's clock per look at the operati
 SANITIZER_SIGNS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer", "runtime error:")
 
 
+# POST because they need a body: they only read, and tell nobody.
+ONLY_READ = ("/v1/authz/explain", "/v1/drivers/odoo/target-replacement-plan")
+PLAN_UNLESS_TOLD = ("/v1/dokploy-targets/setup", "/v1/product-config/apply", "/v1/authz-policies/")
+
+
+def is_change(path, body, answer):
+    """Not a question, a dry-run or the stored answer to an earlier request."""
+    mode = body.get("mode", "") if isinstance(body, dict) else ""
+    applies = str(mode).lower() == "apply" or (not mode and not path.startswith(PLAN_UNLESS_TOLD))
+    result = answer["result"] if isinstance(answer.get("result"), dict) else {}
+    is_new = result.get("runner_trace_id", answer["trace_id"]) == answer["trace_id"]
+    return applies and is_new and path not in ONLY_READ and not answer.get("replayed")
+
+
 class Plane:
     def __init__(self, database_url, doubles, policy, state_dir, **settings):
         self.database_url, self.doubles = database_url, doubles
@@ -38,6 +52,7 @@ class Plane:
         }
         self.log_lines = []
         self.answers = []
+        self.accepted_writes = []
         self.api = None
         self.service = None
         self.killed = False
@@ -50,6 +65,7 @@ class Plane:
         self.killed = False
         self.api = Api(self.service.wait_until_ready(), self.issuer.mint)
         self.api.answers = self.answers
+        self.api.accepted_writes = self.accepted_writes
         return self
 
     @property
@@ -105,6 +121,7 @@ class Plane:
             assert not any(secret in answer for answer in self.answers), "a secret stands in an answer"
             assert not any(secret in script for script in self._scripts()), "a secret stands in a script"
         assert self.tables_with_secrets() == [], "a secret stands in the database"
+        assert self.untold_writes() == [], "accepted, and not told in the audit log"
 
     def logged(self, **members):
         """Parsed log lines that have these members."""
@@ -178,8 +195,8 @@ class Plane:
             return cursor.fetchall() if cursor.description else []
 
     def counts(self):
-        """{table: rows} of everything, to show that a refused request wrote nothing."""
-        tables = self._tables()
+        """{table: rows} of everything but the audit log, to show that a refused request wrote nothing."""
+        tables = [name for name in self._tables() if not name.startswith("launchplane_audit_")]
         if not tables:
             return {}
         counted = " UNION ALL ".join(f"SELECT '{name}' AS name, count(*) AS rows FROM {name}" for name in tables)
@@ -195,6 +212,14 @@ class Plane:
             for name in tables)
         with psycopg.connect(self.database_url) as connection:
             return [row[0] for row in connection.execute(searched, {"p": patterns})]
+
+    def untold_writes(self):
+        """Accepted changes of which the audit log has no leaf: whatever route they took, they must be there."""
+        told = {row["trace_id"] for row in self.query(
+            "SELECT leaf ->> 'trace_id' AS trace_id FROM launchplane_audit_pending UNION"
+            " SELECT leaf ->> 'trace_id' FROM launchplane_audit_entries")} if self.accepted_writes else set()
+        return [(path, answer) for path, body, answer in self.accepted_writes
+                if is_change(path, body, answer) and answer["trace_id"] not in told]
 
     # inside
 

@@ -35,9 +35,16 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
         rule(["odoo_artifact_publish.write", "deployment.write", "odoo_target_replacement_plan.read",
               "odoo_target_replacement_apply.execute", "operations.read", "operations.cancel"],
              [product], [context]),
-        rule(["deployment.read", "inventory.read", "secret.list", "secret.read"], ["launchplane"], [context]),
+        rule(["backup_gate.write", "promotion.write", "preview_generation.write", "preview_destroyed.write",
+              "artifact.write", "inventory.write", "release_tuple.write",
+              "artifact_protection.read", "ship.plan", "ship.execute", "promote.plan", "promote.execute"],
+             [product], [context]),
+        rule(["deployment.read", "inventory.read", "secret.list", "secret.read", "target_logs.read",
+              "operations.read", "operations.cancel", "backup_gate.read", "promotion.read", "preview.read",
+              "release_tuple.read"], ["launchplane"], [context]),
         rule(["runtime_key_safety.write", "dokploy_target.setup", "dokploy_target.inspect",
-              "launchplane_service.read"], ["launchplane"], ["launchplane"]),
+              "provider_target.audit", "provider_target.backfill", "launchplane_service.read", "artifact.read"],
+             ["launchplane"], ["launchplane"]),
         # Global secrets have no context, and only an empty list or a star matches that.
         rule(["product_config.plan", "product_config.apply"], ["launchplane"], ["*"]),
     ]
