@@ -4,6 +4,7 @@
 """
 import contextlib
 import pathlib
+import re
 import sys
 import tempfile
 
@@ -17,6 +18,7 @@ from double import Rehearsal
 from plane import Plane
 from rehearsal import policy as policies
 
+TRACE = re.compile("launchplane_req_[0-9a-f]{32}")
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "questions.md"
 SHOP, SITE = history.SHOP, history.SITE
 QUESTIONS = [
@@ -37,6 +39,7 @@ QUESTIONS = [
     ("When was prod of the shop last backed up?", "backup-gates list --context shop --instance prod --status pass --limit 1"),
     ("Which previews are up?", "previews list --state active"),
     ("Which artifact was built from a commit?", f"artifacts list --source-commit {history.sha('c')}"),
+    ("Which artifacts may not be deleted, and why?", f"artifacts protected --product {SHOP} --context shop"),
     ("What is released where?", "release-tuples list"),
     ("Which operations of a product failed?", f"operations list --product {SHOP} --status fail"),
     ("What is running now, in which phase, and what does it wait for?", f"operations list --product {SHOP} --status running"),
@@ -54,7 +57,7 @@ AT_WORK = """
 """                                                  # not due before the page is written
 READER = policies.render(github_actions=[policies.workflow_rule([
     "product_environment.read", "driver.read", "operations.read", "secret.list", "deployment.read", "promotion.read", "preview.read",
-    "inventory.read", "backup_gate.read", "release_tuple.read", "artifact.read"])])
+    "inventory.read", "backup_gate.read", "release_tuple.read", "artifact.read", "artifact_protection.read"])])
 
 
 @contextlib.contextmanager
@@ -82,7 +85,7 @@ def page(ask):
         result = ask(command)
         assert result.code == 0, (command, result)
         lines += [f"## {number}. {question}", "", "```", f"$ launchplane {command}",
-                  *(line.rstrip() for line in result.out.splitlines()), "```", ""]
+                  *(TRACE.sub("launchplane_req_...", line.rstrip()) for line in result.out.splitlines()), "```", ""]
     return "\n".join(lines[:-1]) + "\n"
 
 

@@ -36,7 +36,7 @@ def reads():
     """{name: (sql, number of parameters)} of every query that changes nothing."""
     found = {}
     for path in sorted((ROOT / "storage").glob("*.sql")):
-        for name, sql, n, writes in sqlgen().queries(path):
+        for name, sql, n, writes, *_ in sqlgen().queries(path):
             if not writes and re.match(r"\s*(select|with)\b", sql, re.I) and "launchplane_" in sql:
                 found[name] = (sql, n)
     return found
