@@ -22,6 +22,7 @@ struct task {
 	const char *traceparent; /* W3C trace context to hand on to whom we call, "" */
 	const char *operation;   /* operation id for the log, "" */
 	const char *phase;
+	const char *actor;         /* whom the task works for, for records; "" when nobody */
 	struct audit_entry *audit; /* storage/audit.h: who changes what here, NULL: nobody is told */
 	unsigned effects;          /* requests to others that are neither GET nor HEAD; whoever counts sets it to 0 */
 	uint64_t deadline_ms;      /* of the whole task, against loop_now_ms() */

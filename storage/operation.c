@@ -139,7 +139,7 @@ bool operation_submit(struct task *t, const struct op_submission *s, enum submit
 		                     P_TEXT(leaf)),
 		              &rows, err))
 			return false;
-		bool created = rows.n == 1;
+		bool created = rows.n == 1 && row_int(&rows, 0, 0) == 1;
 		if (!find_by_key(t, s, &rows, err))
 			return false;
 		if (rows.n == 1) {

@@ -14,17 +14,6 @@ const char *const schedule_type_names[] = { "application", "compose", "server", 
 
 /* ---- one request ---- */
 
-static void add_escaped(struct buf *b, const char *s)
-{
-	for (; *s; s++) {
-		if ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
-		    strchr("-._~", *s))
-			buf_char(b, *s);
-		else
-			buf_printf(b, "%%%02X", (unsigned char)*s);
-	}
-}
-
 static const char *call_url(struct task *t, const struct dokploy *d, const char *procedure,
                             const struct dokploy_param *params, size_t n)
 {
@@ -36,7 +25,7 @@ static const char *call_url(struct task *t, const struct dokploy *d, const char 
 	buf_printf(&b, "/api/%s", procedure);
 	for (size_t i = 0; i < n; i++) {
 		buf_printf(&b, "%c%s=", i ? '&' : '?', params[i].name);
-		add_escaped(&b, params[i].value);
+		buf_escaped(&b, params[i].value);
 	}
 	return buf_cstr(&b);
 }
@@ -647,6 +636,16 @@ bool dokploy_application_save_env(struct task *t, struct dokploy *d, const struc
 	json_set_str(t->arena, &body, "buildSecrets", live->build_secrets ? live->build_secrets : "");
 	json_set(t->arena, &body, "createEnvFile", json_of_bool(live->create_env_file));
 	return dokploy_post(t, d, "application.saveEnvironment", &body, &ignored, err);
+}
+
+bool dokploy_application_deploy(struct task *t, struct dokploy *d, const char *application_id, const char *title,
+                                const char *description, bool rebuild, struct err *err)
+{
+	struct json body = json_object(), ignored;
+	json_set_str(t->arena, &body, "applicationId", application_id);
+	json_set_str(t->arena, &body, "title", title);
+	json_set_str(t->arena, &body, "description", description);
+	return dokploy_post(t, d, rebuild ? "application.redeploy" : "application.deploy", &body, &ignored, err);
 }
 
 static void read_services(struct arena *a, const struct json *project, const struct json *environment, const char *list,

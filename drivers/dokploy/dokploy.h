@@ -177,6 +177,9 @@ SUSPENDS bool dokploy_application_one(struct task *t, struct dokploy *d, const c
 /* Replaces the environment text; build arguments and secrets stay as in live. */
 SUSPENDS bool dokploy_application_save_env(struct task *t, struct dokploy *d, const struct dokploy_application *live,
                                            const char *env, struct err *err);
+/* As dokploy_compose_deploy. */
+SUSPENDS bool dokploy_application_deploy(struct task *t, struct dokploy *d, const char *application_id,
+                                         const char *title, const char *description, bool rebuild, struct err *err);
 
 /* The last lines (1 to 10000) of a container's or an application's log; since "all" or 10m, search "" for all lines. As
  * they are: redact before showing. The answer's form differs between releases. */

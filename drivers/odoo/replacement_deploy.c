@@ -12,7 +12,7 @@
 #include "drivers/odoo/target_env.h"
 #include "drivers/runtime_identity.h"
 #include "storage/codes.h"
-#include "storage/product_config.h"
+#include "storage/lane_environment.h"
 
 #include <strings.h>
 

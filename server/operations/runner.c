@@ -9,6 +9,7 @@
 #include "storage/operation.sql.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define IDLE_POLL_MS     2000 /* the backstop when no notification comes */
@@ -458,6 +459,9 @@ static SUSPENDS void job_main(struct task *t, void *arg)
 	t->operation = job->operation_id;
 	t->trace_id = job->columns[COL_TRACE_ID] ? job->columns[COL_TRACE_ID] : "";
 	t->traceparent = job->columns[COL_TRACEPARENT] ? job->columns[COL_TRACEPARENT] : "";
+	char actor[200];
+	snprintf(actor, sizeof(actor), "operation:%s", job->operation_id);
+	t->actor = actor;
 	run_operation(t, r, job);
 	audit_begin(t, NULL);
 	job->finished = true;
@@ -474,7 +478,7 @@ static SUSPENDS void job_main(struct task *t, void *arg)
 	r->active--;
 	for (size_t i = 0; i < countof(job->columns); i++)
 		free(job->columns[i]);
-	t->operation = t->trace_id = t->traceparent = t->phase = "";
+	t->operation = t->trace_id = t->traceparent = t->phase = t->actor = "";
 	free(job);
 	if (r->stopper)
 		task_wake(r->stopper);

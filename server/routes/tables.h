@@ -15,13 +15,18 @@ extern const struct route view_routes[];
 extern const struct route profile_routes[];
 extern const struct route config_routes[];
 extern const struct route target_routes[];
+extern const struct route live_runtime_routes[];
+extern const struct route secret_routes[];
 extern const struct route live_target_routes[];
 extern const struct route provider_target_routes[];
 extern const struct route context_move_routes[];
 extern const struct route odoo_routes[];
 extern const struct route operation_routes[];
 extern const struct route grant_routes[];
+extern const struct route auth_routes[];
+extern const struct route agent_routes[];
 extern const struct route audit_routes[];
+extern const struct route onboarding_routes[];
 extern const struct route openapi_routes[];
 
 /* The whole OpenAPI document. */

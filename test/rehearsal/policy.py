@@ -31,7 +31,8 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
 
     return [
         rule(["product_profile.write", "product_profile.read"], [product], ["launchplane"]),
-        rule(["product_config.plan", "product_config.apply"], [product], [context]),
+        rule(["product_config.plan", "product_config.apply", "live_target_runtime.plan",
+              "live_target_runtime.apply"], [product], [context]),
         rule(["odoo_artifact_publish.write", "deployment.write", "odoo_target_replacement_plan.read",
               "odoo_target_replacement_apply.execute", "operations.read", "operations.cancel"],
              [product], [context]),
@@ -42,7 +43,8 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
         rule(["deployment.read", "inventory.read", "secret.list", "secret.read", "target_logs.read",
               "operations.read", "operations.cancel", "backup_gate.read", "promotion.read", "preview.read",
               "release_tuple.read"], ["launchplane"], [context]),
-        rule(["runtime_key_safety.write", "dokploy_target.setup", "dokploy_target.inspect",
+        rule(["secret.rekey", "product_onboarding.apply", "operations.read", "runtime_key_safety.write",
+              "dokploy_target.setup", "dokploy_target.inspect",
               "provider_target.audit", "provider_target.backfill", "launchplane_service.read", "artifact.read"],
              ["launchplane"], ["launchplane"]),
         # Global secrets have no context, and only an empty list or a star matches that.
