@@ -23,6 +23,8 @@ def contents(document):
             if "requestBody" in operation:
                 yield f"{method} {path} body", operation["requestBody"]["content"]["application/json"]
             for status, response in operation["responses"].items():
+                if "application/json" not in response.get("content", {}):
+                    continue                        # a text or a page
                 yield f"{method} {path} {status}", response["content"]["application/json"]
 
 
