@@ -73,7 +73,7 @@ static void answer_members(struct json_out *o, const struct route *r, bool is_ex
 
 static void success_example(struct json_out *o, const struct route *r)
 {
-	bool is_read = r->method == HTTP_GET;
+	bool is_read = r->method == HTTP_GET || r->success == 200;
 	jo_key(o, "example");
 	jo_open(o, '{');
 	jo_kv(o, "status", is_read ? "ok" : "accepted");
