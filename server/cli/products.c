@@ -28,7 +28,7 @@ static const struct column environment_columns[] = {
 	{ "URL", "base_url" },
 	{ "PUBLIC", "public_ingress.status" },
 	{ "TRUST", "trust_state" },
-	{ "AS OF", "provenance.recorded_at" },
+	{ "RECORDED", "provenance.recorded_at" },
 	{ 0 },
 };
 static const struct api_call environment_list = { "GET", "/v1/products/{product}/environments",
