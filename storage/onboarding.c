@@ -12,7 +12,7 @@ struct onboarding {
 	const struct onboarding_manifest *m;
 	const struct authorship *by;
 	struct product_profile profile;
-	struct json plan; /* what the digest is taken over */
+	struct json plan;                           /* what the digest is taken over */
 	struct buf targets, environments, bindings; /* JSON array items */
 	size_t targets_n, created_n;
 };
@@ -195,10 +195,10 @@ static SUSPENDS bool write_environments(struct tx *tx, struct onboarding *o, str
 static struct secret_binding binding_of(struct arena *a, const struct onboarding *o, const struct onboarding_binding *b)
 {
 	const char *product = o->m->product;
-	const char *name = arena_printf(a, "%s:%s:%s:%s:%s", product, b->integration, b->context, b->instance,
-	                                b->binding_key);
-	const char *placeholder = slug(a, arena_printf(a, "%s-%s-%s-%s", product, b->context, b->instance,
-	                                               b->binding_key));
+	const char *name =
+	        arena_printf(a, "%s:%s:%s:%s:%s", product, b->integration, b->context, b->instance, b->binding_key);
+	const char *placeholder =
+	        slug(a, arena_printf(a, "%s-%s-%s-%s", product, b->context, b->instance, b->binding_key));
 	return (struct secret_binding){
 		.schema_version = 1,
 		.binding_id = b->binding_id[0] ? b->binding_id
@@ -232,8 +232,8 @@ static SUSPENDS bool write_binding(struct tx *tx, const struct onboarding_bindin
 		return true;
 	}
 	if (!tx_query(tx, &Q_secret_placeholder_write,
-	              PARAMS(P_TEXT(b->binding_id), P_TEXT(b->secret_id), P_TEXT(b->integration), P_TEXT(b->binding_key),
-	                     P_TEXT(b->context), P_TEXT(b->instance), P_TEXT(b->updated_at),
+	              PARAMS(P_TEXT(b->binding_id), P_TEXT(b->secret_id), P_TEXT(b->integration),
+	                     P_TEXT(b->binding_key), P_TEXT(b->context), P_TEXT(b->instance), P_TEXT(b->updated_at),
 	                     P_TEXT(contract_text(a, &secret_binding_contract, b))),
 	              &rows, err))
 		return false;

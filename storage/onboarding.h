@@ -43,7 +43,7 @@ struct onboarding_request { /* POST /v1/product-onboarding/apply */
 };
 extern const struct contract onboarding_request_contract;
 
-/* Plans and writes inside tx, which a dry-run rolls back. *result is the answer's; with E_plan_changed it is the plan as
- * it is now. */
-SUSPENDS bool onboarding_run(struct tx *tx, const struct onboarding_request *r, const struct authorship *by,
-                             bool apply, const char **result, struct err *err);
+/* Plans and writes inside tx, which a dry-run rolls back. *result is the answer's; with E_plan_changed it is the plan
+ * as it is now. */
+SUSPENDS bool onboarding_run(struct tx *tx, const struct onboarding_request *r, const struct authorship *by, bool apply,
+                             const char **result, struct err *err);

@@ -21,7 +21,8 @@ static const struct contract target_contract =
         CONTRACT(onboarding_target, target_fields, "The target a lane has at its provider");
 
 static const struct field environment_fields[] = {
-	F_STR(onboarding_environment, scope, LOWERED, .help = "global, context or instance; default: what the place says"),
+	F_STR(onboarding_environment, scope, LOWERED,
+	      .help = "global, context or instance; default: what the place says"),
 	F_STR(onboarding_environment, context, TRIMMED | NO_BLANKS),
 	F_STR(onboarding_environment, instance, TRIMMED | NO_BLANKS),
 	F_JSON(onboarding_environment, env, REQUIRED, .help = "Keys and scalar values; no secrets"),
@@ -83,7 +84,8 @@ static bool check_lanes(struct arena *a, struct onboarding_manifest *m, const ch
 			if (!strcmp(lane->instance, m->lanes.v[k].instance))
 				return contract_fail(a, err, path, arena_printf(a, "lanes[%zu].instance", i),
 				                     "is also that of lanes[%zu]", k);
-		if (!lane->health_url[0] && lane->base_url[0] && m->health_path[0] && strcmp(m->driver_id, "odoo") != 0) {
+		if (!lane->health_url[0] && lane->base_url[0] && m->health_path[0] &&
+		    strcmp(m->driver_id, "odoo") != 0) {
 			size_t n = strlen(lane->base_url);
 			while (n && lane->base_url[n - 1] == '/')
 				n--;
@@ -105,8 +107,8 @@ static bool check_targets(struct arena *a, struct onboarding_manifest *m, const 
 		for (size_t k = 0; k < i; k++)
 			if (!strcmp(t->context, m->provider_targets.v[k].context) &&
 			    !strcmp(t->instance, m->provider_targets.v[k].instance))
-				return contract_fail(a, err, at, "instance", "has a target already: provider_targets[%zu]",
-				                     k);
+				return contract_fail(a, err, at, "instance",
+				                     "has a target already: provider_targets[%zu]", k);
 		if (!t->healthcheck_path[0])
 			t->healthcheck_path = m->health_path;
 	}
@@ -127,8 +129,10 @@ static bool check_environments(struct arena *a, struct onboarding_manifest *m, c
 		for (size_t k = 0; k < i; k++)
 			if (!strcmp(e->context, m->runtime_environments.v[k].context) &&
 			    !strcmp(e->instance, m->runtime_environments.v[k].instance))
-				return contract_fail(a, err, at, "context", "and instance are those of "
-				                     "runtime_environments[%zu]", k);
+				return contract_fail(a, err, at, "context",
+				                     "and instance are those of "
+				                     "runtime_environments[%zu]",
+				                     k);
 		if (!runtime_env_check(a, e->env, contract_field_path(a, at, "env"), err))
 			return false;
 		if (e->env->n == 0)
@@ -155,8 +159,8 @@ static bool check_bindings(struct arena *a, struct onboarding_manifest *m, const
 			const struct onboarding_binding *o = &m->secret_bindings.v[k];
 			if (!strcmp(b->binding_key, o->binding_key) && !strcmp(b->integration, o->integration) &&
 			    !strcmp(b->context, o->context) && !strcmp(b->instance, o->instance))
-				return contract_fail(a, err, at, "binding_key", "is bound there by secret_bindings[%zu]",
-				                     k);
+				return contract_fail(a, err, at, "binding_key",
+				                     "is bound there by secret_bindings[%zu]", k);
 		}
 	}
 	return true;
@@ -168,8 +172,8 @@ static bool check_manifest(struct arena *a, void *record, const char *path, stru
 	if (m->dokploy_targets)
 		return contract_fail(a, err, path, "dokploy_targets",
 		                     "is obsolete: name the targets in provider_targets");
-	return check_lanes(a, m, path, err) && check_targets(a, m, path, err) &&
-	       check_environments(a, m, path, err) && check_bindings(a, m, path, err);
+	return check_lanes(a, m, path, err) && check_targets(a, m, path, err) && check_environments(a, m, path, err) &&
+	       check_bindings(a, m, path, err);
 }
 
 static const struct field manifest_fields[] = {
@@ -200,7 +204,8 @@ static bool check_request(struct arena *a, void *record, const char *path, struc
 {
 	const struct onboarding_request *r = record;
 	if (strcmp(r->product, "launchplane") != 0)
-		return contract_fail(a, err, path, "product", "must be launchplane; the manifest names the new product");
+		return contract_fail(a, err, path, "product",
+		                     "must be launchplane; the manifest names the new product");
 	if (strcmp(r->mode, "dry-run") != 0 && strcmp(r->mode, "apply") != 0)
 		return contract_fail(a, err, path, "mode", "must be dry-run or apply");
 	return true;

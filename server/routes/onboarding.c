@@ -1,7 +1,7 @@
 /* POST /v1/product-onboarding/apply (facts/config-health.md 5.7). */
+#include "storage/onboarding.h"
 #include "server/routes/tables.h"
 #include "storage/codes.h"
-#include "storage/onboarding.h"
 #include "storage/operation.h"
 
 static SUSPENDS bool run(struct call *c, const struct authorship *by, const struct json *records, const char **result,
