@@ -186,7 +186,7 @@ static const struct field manifest_fields[] = {
 	F_STR(onboarding_manifest, health_path, TRIMMED),
 	F_LIST(onboarding_manifest, lanes, REQUIRED, &lane_contract, .min = 1, .max = 100),
 	F_STRINGS(onboarding_manifest, historical_contexts, TRIMMED | NON_BLANK),
-	F_OBJECT(onboarding_manifest, preview, 0, &preview_contract),
+	F_OBJECT(onboarding_manifest, preview, 0, &preview_profile_contract),
 	F_OBJECT(onboarding_manifest, promotion_workflow, 0, &promotion_workflow_contract),
 	F_OBJECT(onboarding_manifest, expected_config, 0, &expected_config_contract),
 	F_LIST(onboarding_manifest, provider_targets, 0, &target_contract, .max = 100),

@@ -279,7 +279,7 @@ static const struct field preview_fields[] = {
 	F_STR(preview_profile, seed_command, 0),
 	F_END,
 };
-const struct contract preview_contract =
+const struct contract preview_profile_contract =
         CONTRACT(preview_profile, preview_fields, "How pull request previews are made", .check = check_preview);
 
 static const struct field promotion_workflow_fields[] = {
@@ -411,7 +411,7 @@ static const struct field product_profile_fields[] = {
 	F_STR(product_profile, health_path, TRIMMED),
 	F_LIST(product_profile, lanes, 0, &lane_contract, .max = 100),
 	F_STRINGS(product_profile, historical_contexts, TRIMMED | NON_BLANK),
-	F_OBJECT(product_profile, preview, 0, &preview_contract),
+	F_OBJECT(product_profile, preview, 0, &preview_profile_contract),
 	F_OBJECT(product_profile, promotion_workflow, 0, &promotion_workflow_contract),
 	F_OBJECT(product_profile, expected_config, 0, &expected_config_contract),
 	F_STR(product_profile, updated_at, REQUIRED | TRIMMED | NON_BLANK),

@@ -143,39 +143,6 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM written) THEN 'placeholder_created'
             WHEN EXISTS (SELECT 1 FROM covering) THEN 'covered'
             ELSE 'unchanged' END;
 
--- name: secret_status
--- Secrets without their values, newest first; parameters that are null do not filter (facts/config-health.md 4.5).
-SELECT json_build_object(
-           'secret_id', s.secret_id, 'scope', s.scope, 'integration', s.integration, 'name', s.name, 'context', s.context,
-           'instance', s.instance, 'policy', coalesce(s.payload ->> 'policy', 'write_only'), 'status', s.status,
-           'description', coalesce(s.payload ->> 'description', ''), 'created_at', s.payload ->> 'created_at',
-           'updated_at', s.updated_at, 'updated_by', coalesce(s.payload ->> 'updated_by', ''),
-           'last_validated_at', coalesce(s.payload ->> 'last_validated_at', ''), 'current_version_id', s.current_version_id,
-           'version_count', (SELECT count(*) FROM launchplane_secret_versions v WHERE v.secret_id = s.secret_id),
-           'current_version_created_at', coalesce((SELECT created_at FROM launchplane_secret_versions v
-                                                    WHERE v.version_id = s.current_version_id), ''),
-           'binding', (SELECT json_build_object('binding_id', b.binding_id,
-                                                'binding_type', coalesce(b.payload ->> 'binding_type', 'env'),
-                                                'binding_key', b.binding_key, 'status', b.status, 'context', b.context,
-                                                'instance', b.instance, 'updated_at', b.updated_at)
-                         FROM launchplane_secret_bindings b
-                        WHERE b.secret_id = s.secret_id AND b.integration = s.integration
-                        ORDER BY b.status = 'configured' DESC, b.updated_at DESC, b.binding_id DESC LIMIT 1),
-           'recent_audit_events', (SELECT coalesce(json_agg(e.document), '[]')
-                                     FROM (SELECT json_build_object('event_id', event_id, 'event_type', event_type,
-                                                                    'recorded_at', recorded_at,
-                                                                    'actor', coalesce(payload ->> 'actor', ''),
-                                                                    'detail', coalesce(payload ->> 'detail', ''),
-                                                                    'metadata', coalesce(payload -> 'metadata', '{}')) AS document
-                                             FROM launchplane_secret_audit_events
-                                            WHERE secret_id = s.secret_id
-                                            ORDER BY recorded_at DESC, event_id DESC LIMIT 5) e))
-  FROM launchplane_secrets s
- WHERE ($1::text IS NULL OR s.secret_id = $1)
-   AND ($2::text IS NULL OR s.integration = $2)
-   AND ($3::text IS NULL OR s.scope = 'global' OR (s.context = $3 AND (s.instance = '' OR s.instance = $4)))
- ORDER BY s.updated_at DESC, s.secret_id;
-
 -- name: secret_bindings_of
 SELECT payload FROM launchplane_secret_bindings
  WHERE secret_id = $1 AND integration = $2

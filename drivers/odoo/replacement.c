@@ -56,6 +56,11 @@ static const struct field state_fields[] = {
 	F_STR(replacement_state, identity_detail, 0),
 	F_OPT_OBJECT(replacement_state, observed_identity, 0, &runtime_identity_contract),
 	F_INT(replacement_state, verify_deadline_ms, 0),
+	F_STR(replacement_state, promotion_record_id, 0),
+	F_STR(replacement_state, gate_source, 0),
+	F_STR(replacement_state, gate_created_at, 0),
+	F_OPT_OBJECT(replacement_state, source_tuple, 0, &release_tuple_contract),
+	F_OPT_OBJECT(replacement_state, source_health, 0, &healthcheck_evidence_contract),
 	F_END,
 };
 const struct contract replacement_state_contract =
@@ -157,12 +162,19 @@ void replacement_write_override(struct task *t, struct operation *op, struct odo
 static void write_inventory(struct task *t, struct operation *op, const struct deployment *d,
                             const char *bootstrap_record_id)
 {
+	const struct replacement_state *s = op->state;
+	const struct replacement_request *request = op->request;
 	struct inventory i;
 	inventory_from_deployment(d, utc_now(t), bootstrap_record_id, &i);
+	if (s->promotion_record_id[0]) {
+		i.promotion_record_id = s->promotion_record_id;
+		i.promoted_from_instance = request->from_instance;
+	}
 	operation_write(t, op, &Q_inventory_upsert,
 	                PARAMS(P_TEXT(i.context), P_TEXT(i.instance), P_TEXT(d->artifact_identity->artifact_id),
 	                       P_TEXT(i.source_git_ref), P_TEXT(i.updated_at), P_TEXT(i.deployment_record_id),
-	                       P_TEXT(""), P_TEXT(""), P_TEXT(contract_text(t->arena, &inventory_contract, &i))));
+	                       P_TEXT(i.promotion_record_id), P_TEXT(i.promoted_from_instance),
+	                       P_TEXT(contract_text(t->arena, &inventory_contract, &i))));
 }
 
 static void write_tuple(struct task *t, struct operation *op, const struct release_tuple *tuple)
@@ -170,7 +182,8 @@ static void write_tuple(struct task *t, struct operation *op, const struct relea
 	op->release_tuple_id = tuple->tuple_id;
 	operation_write(t, op, &Q_release_tuple_upsert,
 	                PARAMS(P_TEXT(tuple->context), P_TEXT(tuple->channel), P_TEXT(tuple->tuple_id),
-	                       P_TEXT(tuple->artifact_id), P_TEXT(tuple->minted_at), P_TEXT("ship"),
+	                       P_TEXT(tuple->artifact_id), P_TEXT(tuple->minted_at),
+	                       P_TEXT(tuple->provenance == TUPLE_PROMOTION ? "promotion" : "ship"),
 	                       P_TEXT(contract_text(t->arena, &release_tuple_contract, tuple))));
 }
 
@@ -205,6 +218,12 @@ static SUSPENDS void conclude_records(struct task *t, struct operation *op, cons
 	struct release_tuple tuple;
 	bool known = read_inventory(t, &lane, &before, &found, &err) && found;
 	write_inventory(t, op, &d, known ? before.bootstrap_record_id : "");
+	if (s->source_tuple) {
+		release_tuple_promote(t->arena, s->source_tuple, op->instance, s->deployment_record_id,
+		                      s->promotion_record_id, utc_now(t), &tuple);
+		write_tuple(t, op, &tuple);
+		return;
+	}
 	if (read_manifest(t, s->artifact_id, &manifest, &found, &err) && found &&
 	    release_tuple_mint(t->arena, &manifest, op->context, op->instance, s->deployment_record_id, utc_now(t),
 	                       &tuple, &err))
@@ -275,7 +294,7 @@ static void write_result(struct task *t, struct operation *op, const struct err 
 	op->result = o;
 }
 
-static SUSPENDS void conclude(struct task *t, struct operation *op, const struct err *failure)
+SUSPENDS void replacement_conclude(struct task *t, struct operation *op, const struct err *failure)
 {
 	struct replacement_state *s = op->state;
 	if (!failure)
@@ -288,13 +307,13 @@ static SUSPENDS void conclude(struct task *t, struct operation *op, const struct
 
 /* ---- the kind ---- */
 
-static int deploy_limit(const struct operation *op)
+int replacement_deploy_limit(const struct operation *op)
 {
 	const struct replacement_state *s = op->state;
 	return (int)s->deploy_timeout_s;
 }
 
-static int health_limit(const struct operation *op)
+int replacement_health_limit(const struct operation *op)
 {
 	const struct replacement_state *s = op->state;
 	return (int)s->health_timeout_s;
@@ -313,7 +332,7 @@ static const struct phase phases[] = {
 	  .help = "write the target's environment and read it back" },
 	{ "deploy",           "apply",        replacement_deploy,           5, 1000, .cancel = CANCEL_FIRST,
 	  .help = "ask Dokploy for the deploy, once" },
-	{ "deploy_wait",      "apply",        replacement_deploy_wait,      9, 1000, .limit_of = deploy_limit,
+	{ "deploy_wait",      "apply",        replacement_deploy_wait,      9, 1000, .limit_of = replacement_deploy_limit,
 	  .help = "find the deploy by its title and wait for its end" },
 	{ "inspect",          "apply",        replacement_inspect,          3, 1000,
 	  .help = "note what Dokploy and the containers say about the deploy" },
@@ -321,15 +340,15 @@ static const struct phase phases[] = {
 	  .help = "make the manual schedule that runs the data workflow" },
 	{ "post_deploy",      "post_deploy",  replacement_post_deploy,      5, 1000,
 	  .help = "start the data workflow, once" },
-	{ "post_deploy_wait", "post_deploy",  replacement_post_deploy_wait, 9, 1000, .limit_of = deploy_limit,
+	{ "post_deploy_wait", "post_deploy",  replacement_post_deploy_wait, 9, 1000, .limit_of = replacement_deploy_limit,
 	  .help = "wait for the data workflow and read its markers" },
-	{ "health",           "verification", replacement_health,           3, 1000, .limit_of = health_limit,
+	{ "health",           "verification", replacement_health,           3, 1000, .limit_of = replacement_health_limit,
 	  .help = "ask the health URL until it is healthy" },
-	{ "canonical",        "verification", replacement_canonical,        3, 1000, .limit_of = health_limit,
+	{ "canonical",        "verification", replacement_canonical,        3, 1000, .limit_of = replacement_health_limit,
 	  .help = "check the page's canonical link" },
-	{ "logo",             "verification", replacement_logo,             3, 1000, .limit_of = health_limit,
+	{ "logo",             "verification", replacement_logo,             3, 1000, .limit_of = replacement_health_limit,
 	  .help = "check the website's logo" },
-	{ "identity",         "verification", replacement_identity,         3, 1000, .limit_of = health_limit,
+	{ "identity",         "verification", replacement_identity,         3, 1000, .limit_of = replacement_health_limit,
 	  .help = "compare the runtime identity that the health URL echoes" },
 	{ 0 },
 };
@@ -343,5 +362,5 @@ const struct op_kind odoo_replacement_kind = {
 	.state = &replacement_state_contract,
 	.phases = phases,
 	.busy = &E_odoo_stable_target_replacement_operation_active,
-	.conclude = conclude,
+	.conclude = replacement_conclude,
 };

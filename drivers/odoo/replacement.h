@@ -46,6 +46,10 @@ struct replacement_state {
 	const char *identity_detail;
 	struct runtime_identity *observed_identity;
 	int64_t verify_deadline_ms;
+	/* of a promotion */
+	const char *promotion_record_id, *gate_source, *gate_created_at;
+	struct release_tuple *source_tuple;
+	struct healthcheck_evidence *source_health;
 };
 extern const struct contract replacement_state_contract;
 
@@ -64,6 +68,14 @@ SUSPENDS enum phase_outcome replacement_health(struct task *t, struct operation 
 SUSPENDS enum phase_outcome replacement_canonical(struct task *t, struct operation *op, struct err *err);
 SUSPENDS enum phase_outcome replacement_logo(struct task *t, struct operation *op, struct err *err);
 SUSPENDS enum phase_outcome replacement_identity(struct task *t, struct operation *op, struct err *err);
+
+/* What the plan phase does once everything is read: refuses, or settles the state and writes the pending deployment. */
+SUSPENDS enum phase_outcome replacement_settle(struct task *t, struct operation *op,
+                                               const struct replacement_reading *r, struct err *err);
+/* The records and the result of an operation that ends, as op_kind.conclude. */
+SUSPENDS void replacement_conclude(struct task *t, struct operation *op, const struct err *failure);
+int replacement_deploy_limit(const struct operation *op);
+int replacement_health_limit(const struct operation *op);
 
 /* How often the deploy or the schedule's run is asked for when it is proved that no earlier request arrived. */
 #define REPLACEMENT_REQUESTS 5

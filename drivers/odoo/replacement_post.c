@@ -62,6 +62,9 @@ static SUSPENDS bool write_script(struct task *t, struct operation *op, struct w
 	if (!has_target)
 		return err_set(err, &E_operation_blocked, "the target record of the lane is gone");
 	env_text_parse(t->arena, w->live.env, &env);
+	const struct replacement_request *request = op->request;
+	for (size_t i = 0; i < request->env_overlay.n; i++)
+		map_set(t->arena, &env, request->env_overlay.v[i].key, request->env_overlay.v[i].value);
 	bool stale = w->row && data_workflow_lock_is_stale(t->arena, &w->row->deployments);
 	return data_workflow_prepare(t->arena, &env, &payload,
 	                             s->data_restore ? WORKFLOW_RESTORE : WORKFLOW_MAINTENANCE, w->live.app_name,

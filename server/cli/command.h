@@ -13,9 +13,10 @@
 enum argument_kind {
 	ARGUMENT_TEXT,
 	ARGUMENT_NUMBER,
-	ARGUMENT_TRUE,  /* a switch that sends true */
-	ARGUMENT_FALSE, /* a switch that sends false */
-	ARGUMENT_LIST,  /* a flag that may be given several times: a list of texts */
+	ARGUMENT_TRUE,     /* a switch that sends true */
+	ARGUMENT_FALSE,    /* a switch that sends false */
+	ARGUMENT_ENV_FILE, /* a file of KEY=VALUE lines: an object of texts */
+	ARGUMENT_LIST,     /* a flag that may be given several times: a list of texts */
 };
 
 struct argument {
@@ -35,6 +36,7 @@ enum {
 	API_MODES = 1 << 0,     /* body.mode is what --apply or --dry-run say */
 	API_NEEDS_KEY = 1 << 1, /* the route refuses a request without an Idempotency-Key */
 	API_DOCUMENT = 1 << 2,  /* the answer is a document for machines: always printed as it came */
+	API_TEXT = 1 << 4,      /* member is a text, printed as it is */
 	API_POLICY = 1 << 3,    /* a change of the policy: modes likewise, and the product is launchplane */
 };
 
@@ -43,11 +45,11 @@ struct api_call {
 	const struct argument *arguments;
 	const char *member;           /* of the answer, to be shown; NULL: records and result */
 	const struct column *columns; /* shows a list as a table */
+	const char *input_member;     /* of the body, that the input file becomes; NULL: the input file is the body */
 	const char *operation;        /* where an answer names the operation that --watch follows */
 	unsigned flags;
 	const char *verdict;        /* dotted, in the answer: the command fails unless it is "ok" there */
 	const char *operation_name; /* sent as body.operation, where one route has several commands */
-	const char *input_member;   /* of the body, for the input file; NULL: the file is the whole body */
 };
 
 struct command {
@@ -65,12 +67,16 @@ extern const struct command service_commands[];
 extern const struct command storage_commands[];
 extern const struct command operation_commands[];
 extern const struct command evidence_commands[];
+extern const struct command release_commands[];
+extern const struct command list_commands[];
+extern const struct command product_commands[];
 extern const struct command config_commands[];
 extern const struct command secret_commands[];
 extern const struct command environment_commands[];
 extern const struct command target_commands[];
 extern const struct command odoo_commands[];
 extern const struct command policy_commands[];
+extern const struct command audit_commands[];
 extern const struct command docs_commands[];
 
 /* Prints "launchplane: <message>" on standard error and returns code. */

@@ -5,7 +5,6 @@
 #include "server/cli/direct.h"
 #include "server/service.h"
 #include "storage/codes.h"
-#include "storage/secret.sql.h"
 
 #include <stdio.h>
 
@@ -42,17 +41,6 @@ static const struct setting relabel_settings[] = {
 	{ "--binding-key", NULL, NULL, "KEY", "The environment key it is to appear under", 0 },
 	{ 0 },
 };
-static const struct setting list_settings[] = {
-	{ "--integration", NULL, NULL, "NAME", "Only this integration's", 0 },
-	{ "--context", NULL, NULL, "NAME", "Only what applies to this context, global ones too", 0 },
-	{ "--instance", NULL, NULL, "NAME", "And to this lane of it", 0 },
-	{ 0 },
-};
-static const struct setting show_settings[] = {
-	{ "--secret-id", NULL, NULL, "ID", "The secret", 0 },
-	{ 0 },
-};
-
 /* ---- put ---- */
 
 static bool read_value(struct arena *a, const char *path, const char **out, struct err *err)
@@ -182,45 +170,6 @@ static SUSPENDS bool disable(struct direct *d, struct buf *out, struct err *err)
 	       write_change(&c, "disabled", out);
 }
 
-/* ---- list, show ---- */
-
-static SUSPENDS bool list(struct direct *d, struct buf *out, struct err *err)
-{
-	struct rows rows;
-	const char *context = setting(d->s, "--context"), *instance = setting(d->s, "--instance");
-	if (instance && !context)
-		return err_field(err, "--context", "is required when --instance is given");
-	if (!db_query(d->t, &Q_secret_status,
-	              PARAMS(P_NULL, P_TEXT(setting(d->s, "--integration")), P_TEXT(context),
-	                     P_TEXT(instance ? instance : "")),
-	              &rows, err))
-		return false;
-	struct json_out o = { .buf = out };
-	jo_open(&o, '{');
-	jo_kv(&o, "status", "ok");
-	jo_kv_int(&o, "count", (int64_t)rows.n);
-	jo_key(&o, "secrets");
-	jo_open(&o, '[');
-	for (size_t i = 0; i < rows.n; i++)
-		jo_raw(&o, row_text(&rows, i, 0), strlen(row_text(&rows, i, 0)));
-	jo_close(&o, ']');
-	jo_close(&o, '}');
-	return true;
-}
-
-static SUSPENDS bool show(struct direct *d, struct buf *out, struct err *err)
-{
-	struct rows rows;
-	const char *id;
-	if (!setting_required(d->s, "--secret-id", &id, err) ||
-	    !db_query(d->t, &Q_secret_status, PARAMS(P_TEXT(id), P_NULL, P_NULL, P_NULL), &rows, err))
-		return false;
-	if (rows.n == 0)
-		return err_set(err, &E_not_found, "there is no managed secret %s", id);
-	buf_printf(out, "{\"status\":\"ok\",\"secret\":%s}", row_text(&rows, 0, 0));
-	return true;
-}
-
 /* ---- the commands ---- */
 
 static const struct setting *const put_options[] = {
@@ -230,8 +179,6 @@ static const struct setting *const relabel_options[] = { id_settings,       rela
 	                                                 database_settings, log_settings,     NULL };
 static const struct setting *const disable_options[] = { id_settings, actor_settings, database_settings, log_settings,
 	                                                 NULL };
-static const struct setting *const list_options[] = { list_settings, database_settings, log_settings, NULL };
-static const struct setting *const show_options[] = { show_settings, database_settings, log_settings, NULL };
 
 static int run_put(const struct command *c, struct settings *s, char **argv)
 {
@@ -248,21 +195,9 @@ static int run_disable(const struct command *c, struct settings *s, char **argv)
 	(void)argv;
 	return direct_run(s, c, "--source-label", disable);
 }
-static int run_list(const struct command *c, struct settings *s, char **argv)
-{
-	(void)argv;
-	return direct_run(s, c, NULL, list);
-}
-static int run_show(const struct command *c, struct settings *s, char **argv)
-{
-	(void)argv;
-	return direct_run(s, c, NULL, show);
-}
 
 const struct command secret_commands[] = {
 	{ "secrets", "put", "Write a managed secret, straight in the database", NULL, 0, put_options, run_put, NULL },
-	{ "secrets", "list", "Managed secrets without their values", NULL, 0, list_options, run_list, NULL },
-	{ "secrets", "show", "One managed secret without its value", NULL, 0, show_options, run_show, NULL },
 	{ "secrets", "relabel", "Let a secret appear under another environment key", NULL, 0, relabel_options,
 	  run_relabel, NULL },
 	{ "secrets", "disable", "Stop using a secret without deleting it", NULL, 0, disable_options, run_disable,

@@ -2,6 +2,7 @@
 #include "server/auth/static_tokens.h"
 #include "server/cli/client.h"
 #include "server/service.h"
+#include "storage/audit.h"
 #include "storage/migrate.h"
 
 #include <stdio.h>
@@ -14,6 +15,7 @@ static SUSPENDS bool migrate(struct task *t, void *arg, struct err *err)
 {
 	(void)arg;
 	struct migrate_report report;
+	audit_begin(t, NULL); /* the log may not be there yet; what was applied stands in a table of its own */
 	if (!migrate_apply(t, &report, err))
 		return false;
 	if (report.stamped)

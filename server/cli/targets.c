@@ -202,7 +202,65 @@ static int provider_target_backfill(const struct command *c, struct settings *s,
 	return run_report(s, applies ? &Q_provider_target_backfill : &Q_provider_target_backfill_plan, applies);
 }
 
+/* ---- moving a product between contexts ---- */
+
+static const struct setting move_settings[] = {
+	{ "--product", NULL, NULL, "NAME", "The product, as in its profile", 0 },
+	{ "--source-context", NULL, NULL, "NAME", "The old context", 0 },
+	{ "--target-context", NULL, NULL, "NAME", "The context it lives in from now on", 0 },
+	{ 0 },
+};
+static const struct setting move_more_settings[] = {
+	{ "--source-label", NULL, NULL, "TEXT", "Where the records come from", 0 },
+	{ "--reason", NULL, NULL, "TEXT", "Why, for the record", 0 },
+	{ "--plan-digest", NULL, NULL, "DIGEST", "Apply only the plan that has this digest", 0 },
+	{ 0 },
+};
+static const struct setting name_settings[] = {
+	{ "--display-name", NULL, NULL, "TEXT", "The product\'s name for people", 0 },
+	{ 0 },
+};
+static const struct setting preview_settings[] = {
+	{ "--preview-context", NULL, NULL, "NAME", "The context of previews, to be shown as well", 0 },
+	{ 0 },
+};
+#define MOVE_ARGUMENTS                                                                                                 \
+	{ "--product", "product", .is_required = true },                                                               \
+	        { "--source-context", "source_context", .is_required = true },                                         \
+	        { "--target-context", "target_context", .is_required = true }, { "--source-label", "source_label" },   \
+	        { "--reason", "reason" },                                                                              \
+	{                                                                                                              \
+		"--plan-digest", "plan_digest"                                                                         \
+	}
+static const struct argument cutover_arguments[] = { MOVE_ARGUMENTS,
+	                                             { "--display-name", "display_name", .is_required = true },
+	                                             { 0 } };
+static const struct argument cleanup_arguments[] = { MOVE_ARGUMENTS, { 0 } };
+static const struct argument move_audit_arguments[] = { { "--product", "{product}", .is_required = true },
+	                                                { "--source-context", "source_context", .is_required = true },
+	                                                { "--target-context", "target_context", .is_required = true },
+	                                                { "--preview-context", "preview_context" },
+	                                                { 0 } };
+static const struct setting *const cutover_options[] = { move_settings, name_settings,        move_more_settings,
+	                                                 mode_settings, idempotency_settings, client_settings,
+	                                                 NULL };
+static const struct setting *const cleanup_options[] = { move_settings,        move_more_settings, mode_settings,
+	                                                 idempotency_settings, client_settings,    NULL };
+static const struct setting *const move_audit_options[] = { move_settings, preview_settings, client_settings, NULL };
+static const struct api_call cutover = { "POST", "/v1/product-profiles/context-cutover/apply", cutover_arguments,
+	                                 .flags = API_MODES };
+static const struct api_call cleanup = { "POST", "/v1/product-profiles/legacy-context-cleanup/apply", cleanup_arguments,
+	                                 .flags = API_MODES };
+static const struct api_call move_audit = { "GET", "/v1/product-profiles/{product}/context-cutover-audit",
+	                                    move_audit_arguments, .member = "audit" };
+
 const struct command target_commands[] = {
+	{ "product-profiles", "audit-context-cutover", "What a move between two contexts would meet", NULL, 0,
+	  move_audit_options, api_run, &move_audit },
+	{ "product-profiles", "context-cutover", "Plan or apply a product\'s move to another context", NULL, 0,
+	  cutover_options, api_run, &cutover },
+	{ "product-profiles", "legacy-context-cleanup", "Plan or apply the cleanup of a context a product has left",
+	  NULL, 0, cleanup_options, api_run, &cleanup },
 	{ "dokploy-targets", "list", "Tracked targets of all lanes", NULL, 0, list_options, api_run, &target_list },
 	{ "dokploy-targets", "show", "The tracked target of a lane", NULL, 0, list_options, api_run, &target_show },
 	{ "dokploy-targets", "setup", "Record, make or route a Dokploy target of a lane", NULL, 0, setup_options,

@@ -182,6 +182,8 @@ static SUSPENDS bool target_metadata_route(struct call *c, struct err *err)
 		tx_rollback(tx);
 		return false;
 	}
+	audit_record(c->t, "context", ((const struct target_metadata *)c->body)->context);
+	audit_record(c->t, "instance", ((const struct target_metadata *)c->body)->instance);
 	if (!tx_commit(tx, err))
 		return is_idempotency_race(err) ? call_lost_race(c, err) : false;
 	return call_accept(c, NULL, result);

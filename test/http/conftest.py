@@ -24,6 +24,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "settings(**environment): environment variables of the service")
     config.addinivalue_line("markers", "policy(text): the bootstrap policy of the service")
     config.addinivalue_line("markers", "generation(name): of the Dokploy double, 0.29 or 0.30")
+    config.addinivalue_line("markers", "postgres(**settings): of the cluster that a fault test has for itself")
     config.addinivalue_line("markers", "defects_expected: the client is meant to be refused by the provider")
 
 
@@ -36,14 +37,18 @@ def cluster():
         made.stop()
 
 
-@pytest.fixture(scope="session")
-def template(cluster):
+def migrated(cluster):
     """A database that `launchplane storage migrate` has brought up to date."""
     name = cluster.create()
     code, out, err = run_to_end(
         "storage", "migrate", settings={"LAUNCHPLANE_DATABASE_URL": cluster.url(name)})
     assert code == 0, f"storage migrate: {out}{err}"
     return name
+
+
+@pytest.fixture(scope="session")
+def template(cluster):
+    return migrated(cluster)
 
 
 @pytest.fixture

@@ -23,6 +23,20 @@ HOLD_SECRETS = ("compose.update", "compose.saveEnvironment", "application.saveEn
 SANITIZER_SIGNS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer", "runtime error:")
 
 
+# POST because they need a body: they only read, and tell nobody.
+ONLY_READ = ("/v1/authz/explain", "/v1/drivers/odoo/target-replacement-plan")
+PLAN_UNLESS_TOLD = ("/v1/dokploy-targets/setup", "/v1/product-config/apply", "/v1/authz-policies/")
+
+
+def is_change(path, body, answer):
+    """Not a question, a dry-run or the stored answer to an earlier request."""
+    mode = body.get("mode", "") if isinstance(body, dict) else ""
+    applies = str(mode).lower() == "apply" or (not mode and not path.startswith(PLAN_UNLESS_TOLD))
+    result = answer["result"] if isinstance(answer.get("result"), dict) else {}
+    is_new = result.get("runner_trace_id", answer["trace_id"]) == answer["trace_id"]
+    return applies and is_new and path not in ONLY_READ and not answer.get("replayed")
+
+
 class Plane:
     def __init__(self, database_url, doubles, policy, state_dir, **settings):
         self.database_url, self.doubles = database_url, doubles
@@ -40,6 +54,7 @@ class Plane:
         }
         self.log_lines = []
         self.answers = []
+        self.accepted_writes = []
         self.api = None
         self.service = None
         self.killed = False
@@ -52,6 +67,7 @@ class Plane:
         self.killed = False
         self.api = Api(self.service.wait_until_ready(), self.issuer.mint)
         self.api.answers = self.answers
+        self.api.accepted_writes = self.accepted_writes
         return self
 
     @property
@@ -108,6 +124,7 @@ class Plane:
             assert not any(secret in answer for answer in self.answers), "a secret stands in an answer"
             assert not any(secret in text for text in traffic), "a secret went to a provider outside the places meant to hold it"
         assert self.tables_with_secrets() == [], "a secret stands in the database"
+        assert self.untold_writes() == [], "accepted, and not told in the audit log"
 
     def logged(self, **members):
         """Parsed log lines that have these members."""
@@ -181,11 +198,11 @@ class Plane:
             return cursor.fetchall() if cursor.description else []
 
     def counts(self):
-        """{table: rows} of everything, to show that a refused request wrote nothing.
+        """{table: rows} of everything but the audit log, to show that a refused request wrote nothing.
 
         That a secret was opened is noted also by what only reads: those events are not counted.
         """
-        tables = self._tables()
+        tables = [name for name in self._tables() if not name.startswith("launchplane_audit_")]
         if not tables:
             return {}
         reads = {"launchplane_secret_audit_events": " WHERE event_type NOT IN ('read', 'compared')"}
@@ -203,6 +220,14 @@ class Plane:
             for name in tables)
         with psycopg.connect(self.database_url) as connection:
             return [row[0] for row in connection.execute(searched, {"p": patterns})]
+
+    def untold_writes(self):
+        """Accepted changes of which the audit log has no leaf: whatever route they took, they must be there."""
+        told = {row["trace_id"] for row in self.query(
+            "SELECT leaf ->> 'trace_id' AS trace_id FROM launchplane_audit_pending UNION"
+            " SELECT leaf ->> 'trace_id' FROM launchplane_audit_entries")} if self.accepted_writes else set()
+        return [(path, answer) for path, body, answer in self.accepted_writes
+                if is_change(path, body, answer) and answer["trace_id"] not in told]
 
     # inside
 

@@ -1,5 +1,4 @@
 """launchplane secrets ...: managed secrets straight in the database. config-health 4, SEC-01 to SEC-06."""
-import json
 import os
 
 import pytest
@@ -92,17 +91,6 @@ def test_an_id_that_is_another_secrets_is_refused(plane, lane, secrets, value_fi
     result = secrets("put", *LANE, "--name", "odoo.db.password", "--binding-key", "OTHER", "--value-file", value_file("x-value-x"))
     assert result.code == 1 and KEY in result.err
     assert current_versions(plane)[KEY]["version_id"] == before
-
-
-def test_list_and_show_tell_everything_but_the_value(plane, lane, secrets):
-    listed = secrets("list", "--context", "shop", "--instance", "testing").json()
-    assert {row["name"] for row in listed["secrets"]} == {*lane.secrets, "DOKPLOY_HOST", "DOKPLOY_TOKEN"}
-    shown = secrets("show", "--secret-id", ID).json()["secret"]
-    assert (shown["binding"]["binding_key"], shown["version_count"], shown["policy"]) == (KEY, 1, "write_only")
-    assert shown["recent_audit_events"][-1]["event_type"] == "created"
-    assert "ciphertext" not in json.dumps(shown) + json.dumps(listed)
-    assert secrets("list", "--context", "other").json()["count"] == 2
-    assert secrets("show", "--secret-id", "secret-none").code == 1
 
 
 def test_relabel_moves_a_secret_to_another_key(plane, lane, secrets):
