@@ -76,8 +76,12 @@ extern const struct command environment_commands[];
 extern const struct command target_commands[];
 extern const struct command odoo_commands[];
 extern const struct command policy_commands[];
+extern const struct command policy_test_commands[];
+extern const struct command sync_policy_commands[];
 extern const struct command audit_commands[];
 extern const struct command docs_commands[];
+
+extern const struct setting policy_file_settings[]; /* --policy-file */
 
 /* Prints "launchplane: <message>" on standard error and returns code. */
 int command_fail(int code, const char *fmt, ...) PRINTF(2, 3);

@@ -3,6 +3,7 @@
 #include "core/digest.h"
 #include "core/log.h"
 #include "server/auth/authenticate.h"
+#include "server/auth/policy_explain.h"
 #include "server/auth/policy_store.h"
 #include "server/measures.h"
 #include "server/routes/route.h"
@@ -130,8 +131,9 @@ static bool source_text(struct call *c, const char *source, const char **out, st
 
 static bool deny(struct call *c, const char *action, const char *product, const char *context, struct err *err)
 {
-	log_info(c->t, "authz.denied", S("action", action), S("product", product), S("context", context),
-	         S("caller", c->principal->actor));
+	const char *why = policy_denial(policy_store_current(c->app->policy), c->principal, action, product, context);
+	log_info(c->t, "authz.denied", S("reason", why), S("action", action), S("product", product),
+	         S("context", context), S("caller", c->principal->actor));
 	if (c->route->method != HTTP_GET) {
 		c->audit.action = action;
 		c->audit.product = product;
@@ -260,6 +262,8 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 	name_caller(c);
 	c->t->actor = c->principal->actor;
 	if (principal_reads_only(c->principal) && r->method != HTTP_GET) {
+		log_info(c->t, "authz.denied", S("reason", "reads_only"), S("action", r->action),
+		         S("caller", c->principal->actor));
 		audit_denied(c->app->audit, &c->audit);
 		return err_set(err, &E_authorization_denied, "terminal agents may only read");
 	}
