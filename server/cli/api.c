@@ -152,12 +152,7 @@ static void set_members(struct arena *a, struct json *body, const char *members,
 const char *url_escaped(struct arena *a, const char *text)
 {
 	struct buf b = buf_in(a);
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-		bool plain =
-		        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c);
-		buf_printf(&b, plain ? "%c" : "%%%02X", c);
-	}
+	buf_escaped(&b, text);
 	return buf_cstr(&b);
 }
 

@@ -13,9 +13,10 @@ extern const struct setting mode_settings[];        /* --dry-run, --apply */
 
 struct client {
 	struct task *t;
-	const char *base;  /* "http://127.0.0.1:8080" */
-	const char *token; /* NULL: none */
-	bool json;         /* print what the service sent */
+	const char *base;   /* "http://127.0.0.1:8080" */
+	const char *token;  /* NULL: none */
+	const char *cookie; /* a browser's session, instead of a token: "launchplane_session=..."; NULL: none */
+	bool json;          /* print what the service sent */
 	uint32_t timeout_ms;
 };
 

@@ -39,6 +39,9 @@ static void parameters(struct json_out *o, const struct route *r)
 		parameter(o, "limit", 5, "query", false, "How many at most; 50 unless told, 200 at most");
 		parameter(o, "cursor", 6, "query", false, "next_cursor of the page before");
 	}
+	if (r->callers == CALLERS_WRITE_HUMAN)
+		parameter(o, "X-CSRF-Token", 12, "header", false,
+		          "With a session cookie: the token that GET /v1/auth/session shows; it serves once");
 	if (r->idempotency != IDEMPOTENCY_NONE)
 		parameter(o, "Idempotency-Key", 15, "header", r->idempotency == IDEMPOTENCY_OWN_REQUIRED,
 		          "The same key and body get the same answer again");
@@ -53,9 +56,14 @@ static void envelope_member(struct json_out *o, const char *key, const char *sch
 
 static void success(struct json_out *o, const struct route *r)
 {
-	bool is_read = r->method == HTTP_GET;
-	jo_key(o, is_read ? "200" : "202");
+	bool is_read = r->method == HTTP_GET || r->success == 200;
+	jo_key(o, r->success == 302 ? "302" : is_read ? "200" : "202");
 	jo_open(o, '{');
+	if (r->success == 302) {
+		jo_kv(o, "description", "Goes on at Location");
+		jo_close(o, '}');
+		return;
+	}
 	jo_kv(o, "description", is_read ? "The answer" : "Accepted and committed");
 	jo_key(o, "content");
 	jo_open(o, '{');
@@ -103,13 +111,20 @@ static void operation(struct json_out *o, const struct route *r)
 	jo_open(o, '{');
 	jo_kv(o, "summary", r->summary);
 	jo_kv(o, "description",
-	      r->action ? arena_printf(o->buf->arena, "%s Action: %s%s%s.", caller_words[r->callers], r->action,
-	                               r->apply_action ? ", to apply " : "", r->apply_action ? r->apply_action : "")
-	                : caller_words[r->callers]);
+	      r->decides_itself ? arena_printf(o->buf->arena, "%s The action that the body asks about decides.",
+	                                       caller_words[r->callers])
+	      : r->action       ? arena_printf(o->buf->arena, "%s Action: %s%s%s.", caller_words[r->callers], r->action,
+                                         r->apply_action ? ", to apply " : "", r->apply_action ? r->apply_action : "")
+	                        : caller_words[r->callers]);
 	parameters(o, r);
 	if (r->callers != CALLERS_ANYONE) {
 		jo_key(o, "security");
-		jo_raw(o, "[{\"bearer\":[]}]", 15);
+		static const char token_only[] = "[{\"bearer\":[]}]",
+		                  token_or_cookie[] = "[{\"bearer\":[]},{\"session\":[]}]";
+		if (r->callers == CALLERS_WRITE)
+			jo_raw(o, token_only, sizeof(token_only) - 1);
+		else
+			jo_raw(o, token_or_cookie, sizeof(token_or_cookie) - 1);
 	}
 	if (r->body) {
 		jo_key(o, "requestBody");
@@ -177,7 +192,8 @@ void openapi_write(struct buf *b)
 {
 	struct json_out o = { .buf = b };
 	static const char components[] =
-	        "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\",\"bearerFormat\":\"JWT\"}},"
+	        "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\",\"bearerFormat\":\"JWT\"},"
+	        "\"session\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"launchplane_session\"}},"
 	        "\"schemas\":{\"Rejected\":{\"type\":\"object\",\"required\":[\"status\",\"trace_id\",\"error\"],"
 	        "\"properties\":{\"status\":{\"const\":\"rejected\"},\"trace_id\":{\"type\":\"string\"},"
 	        "\"error\":{\"type\":\"object\",\"required\":[\"code\",\"message\"],\"properties\":{"
