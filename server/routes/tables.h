@@ -23,6 +23,8 @@ extern const struct route context_move_routes[];
 extern const struct route odoo_routes[];
 extern const struct route operation_routes[];
 extern const struct route grant_routes[];
+extern const struct route auth_routes[];
+extern const struct route agent_routes[];
 extern const struct route audit_routes[];
 extern const struct route onboarding_routes[];
 extern const struct route openapi_routes[];
