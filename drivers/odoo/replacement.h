@@ -2,11 +2,13 @@
  * 6).
  *
  * Phases: plan, source, routes, environment, deploy, deploy_wait, inspect, schedule, post_deploy, post_deploy_wait,
- * health, canonical, logo, identity. Every phase may run twice. Two effects are not idempotent at the provider, the
+ * web, health, canonical, logo, identity. Every phase may run twice. Two effects are not idempotent at the provider, the
  * deploy and the run of the schedule: each is a phase that acts on its first run only, followed by one that looks for
  * what came of it, and that goes back only when it is proved that nothing did. */
 #pragma once
 
+#include "drivers/odoo/data_workflow.h"
+#include "drivers/odoo/host_run.h"
 #include "drivers/odoo/override_payload.h"
 #include "drivers/odoo/readiness.h"
 #include "drivers/odoo/replacement_facts.h"
@@ -28,18 +30,19 @@ struct replacement_state {
 	bool identity_injected;
 	/* the deploy */
 	bool deploy_acknowledged;
-	int64_t deploy_requests, schedule_requests; /* sent so far; bounded by REPLACEMENT_REQUESTS */
+	int64_t deploy_requests; /* sent so far; bounded by REPLACEMENT_REQUESTS */
 	int64_t deploy_absent_since_ms;
 	int deploy_status; /* enum release_status */
 	/* overrides and post-deploy */
 	bool override_found, override_rendered, override_website;
 	int64_t override_count;
 	struct text_map override_evidence;
-	const char *schedule_id, *schedule_deployment_id;
-	struct strings schedule_runs_before;
-	bool schedule_acknowledged;
-	int64_t schedule_absent_since_ms;
+	struct host_run workflow;
 	int post_deploy_status, override_status;
+	/* web, which scripts on the host stop for a while */
+	bool web_at_risk; /* such a script was asked for */
+	bool workflow_proved;
+	const char *failure_code, *failure_message; /* what the operation fails with once web runs; "" */
 	/* verification */
 	struct verification_evidence verification;
 	int health_status, canonical_status, logo_status, identity_status;
@@ -60,12 +63,17 @@ SUSPENDS enum phase_outcome replacement_inspect(struct task *t, struct operation
 SUSPENDS enum phase_outcome replacement_schedule(struct task *t, struct operation *op, struct err *err);
 SUSPENDS enum phase_outcome replacement_post_deploy(struct task *t, struct operation *op, struct err *err);
 SUSPENDS enum phase_outcome replacement_post_deploy_wait(struct task *t, struct operation *op, struct err *err);
+SUSPENDS enum phase_outcome lane_web(struct task *t, struct operation *op, struct err *err);
 SUSPENDS enum phase_outcome replacement_health(struct task *t, struct operation *op, struct err *err);
 SUSPENDS enum phase_outcome replacement_canonical(struct task *t, struct operation *op, struct err *err);
 SUSPENDS enum phase_outcome replacement_logo(struct task *t, struct operation *op, struct err *err);
 SUSPENDS enum phase_outcome replacement_identity(struct task *t, struct operation *op, struct err *err);
 
-/* How often the deploy or the schedule's run is asked for when it is proved that no earlier request arrived. */
+/* An operation whose script may have left web stopped goes to phase "web" before it fails: an op_kind's recover. */
+bool lane_is_web(const char *container);
+bool lane_recover(struct task *t, struct operation *op, const struct err *err);
+
+/* How often the deploy is asked for when it is proved that no earlier request arrived. */
 #define REPLACEMENT_REQUESTS 5
 
 /* Shared by the phase files. */
@@ -74,6 +82,9 @@ void replacement_note_bool(struct task *t, struct replacement_state *s, const ch
 /* The override record's payload for this operation; record may be absent. */
 SUSPENDS bool replacement_payload(struct task *t, const struct operation *op, struct odoo_override *record, bool *found,
                                   struct override_payload *out, struct err *err);
+/* The data workflow's script for this operation. */
+SUSPENDS bool lane_workflow_script(struct task *t, struct operation *op, struct host *h, enum workflow_mode mode,
+                                   const char **script, struct err *err);
 /* The deployment record as it stands. */
 void replacement_deployment(struct task *t, const struct operation *op, const struct err *failure,
                             struct deployment *out);

@@ -562,16 +562,6 @@ SUSPENDS enum phase_outcome replacement_deploy_wait(struct task *t, struct opera
 
 /* ---- inspect: evidence only, nothing here decides ---- */
 
-static bool is_web(const char *name)
-{
-	static const char *const ends[] = { "-web-1", "_web_1", "-web", "_web" };
-	size_t n = strlen(name);
-	for (size_t i = 0; i < countof(ends); i++)
-		if (n >= strlen(ends[i]) && strcmp(name + n - strlen(ends[i]), ends[i]) == 0)
-			return true;
-	return false;
-}
-
 static SUSPENDS void note_containers(struct task *t, struct operation *op, struct dokploy *d)
 {
 	struct replacement_state *s = op->state;
@@ -583,7 +573,7 @@ static SUSPENDS void note_containers(struct task *t, struct operation *op, struc
 	replacement_note(t, s, "container_count", arena_printf(t->arena, "%zu", list.n));
 	const struct dokploy_container *web = NULL;
 	for (size_t i = 0; i < list.n && !web; i++)
-		if (is_web(list.v[i].name))
+		if (lane_is_web(list.v[i].name))
 			web = &list.v[i];
 	replacement_note_bool(t, s, "container_web_found", web != NULL);
 	if (!web)
