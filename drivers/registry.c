@@ -1,8 +1,12 @@
 #include "drivers/registry.h"
 
+#include "drivers/odoo/bootstrap.h"
+#include "drivers/odoo/post_deploy.h"
 #include "drivers/odoo/replacement.h"
 
 const struct op_kind *const all_op_kinds[] = {
 	&odoo_replacement_kind,
+	&odoo_bootstrap_kind,
+	&odoo_post_deploy_kind,
 	NULL,
 };

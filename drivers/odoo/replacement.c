@@ -5,6 +5,10 @@
 #include "storage/deployment.sql.h"
 
 static const struct field state_fields[] = {
+	F_OPT_OBJECT(replacement_state, order, 0, &replacement_order_contract),
+	F_ENUM(replacement_state, override_phase, 0, .names = override_phase_names, .fallback = "deploy"),
+	F_BOOL(replacement_state, delegates, 0),
+	F_BOOL(replacement_state, skips_deploy, 0),
 	F_STR(replacement_state, deployment_record_id, 0),
 	F_STR(replacement_state, artifact_id, 0),
 	F_STR(replacement_state, source_git_ref, 0),
@@ -38,10 +42,18 @@ static const struct field state_fields[] = {
 	F_BOOL(replacement_state, override_rendered, 0),
 	F_BOOL(replacement_state, override_website, 0),
 	F_INT(replacement_state, override_count, 0),
+	F_STR(replacement_state, override_sha256, 0),
 	F_MAP(replacement_state, override_evidence, 0),
+	F_STRINGS(replacement_state, required_keys, 0),
 	F_OBJECT(replacement_state, workflow, 0, &host_run_contract),
+	F_OBJECT(replacement_state, bootstrap_run, 0, &host_run_contract),
+	F_ENUM(replacement_state, bootstrap_run_status, 0, .names = release_status_names, .fallback = "skipped"),
+	F_STR(replacement_state, promotion_record_id, 0),
+	F_STR(replacement_state, promoted_from, 0),
+	F_BOOL(replacement_state, mints_promoted_tuple, 0),
 	F_BOOL(replacement_state, web_at_risk, 0),
 	F_BOOL(replacement_state, workflow_proved, 0),
+	F_STR(replacement_state, failure_phase, 0),
 	F_STR(replacement_state, failure_code, 0),
 	F_STR(replacement_state, failure_message, 0),
 	F_ENUM(replacement_state, post_deploy_status, 0, .names = release_status_names, .fallback = "skipped"),
@@ -69,13 +81,19 @@ void replacement_note_bool(struct task *t, struct replacement_state *s, const ch
 	replacement_note(t, s, key, value ? "true" : "false");
 }
 
+const struct replacement_request *replacement_order(const struct operation *op)
+{
+	const struct replacement_state *s = op->state;
+	return s->order ? s->order : op->request;
+}
+
 /* ---- records ---- */
 
 void replacement_deployment(struct task *t, const struct operation *op, const struct err *failure,
                             struct deployment *out)
 {
 	const struct replacement_state *s = op->state;
-	const struct replacement_request *r = op->request;
+	const struct replacement_request *r = replacement_order(op);
 	struct artifact_reference *artifact = ARENA_NEW(t->arena, struct artifact_reference);
 	*artifact = (struct artifact_reference){ s->artifact_id, 1 };
 	struct resolved_target *target = ARENA_NEW(t->arena, struct resolved_target);
@@ -86,8 +104,11 @@ void replacement_deployment(struct task *t, const struct operation *op, const st
 		                              .target_id = s->target_id,
 		                              .display_name = s->target_name,
 		                              .provider_target_type = "compose" };
-	struct runtime_identity *identity = ARENA_NEW(t->arena, struct runtime_identity);
-	*identity = *s->identity;
+	struct runtime_identity *identity = NULL;
+	if (s->identity) {
+		identity = ARENA_NEW(t->arena, struct runtime_identity);
+		*identity = *s->identity;
+	}
 	*out = (struct deployment){
 		.schema_version = 1,
 		.record_id = s->deployment_record_id,
@@ -152,24 +173,54 @@ void replacement_write_override(struct task *t, struct operation *op, struct odo
 	                       P_TEXT(contract_text(t->arena, &odoo_override_contract, record))));
 }
 
-static void write_inventory(struct task *t, struct operation *op, const struct deployment *d,
-                            const char *bootstrap_record_id)
+void replacement_write_inventory(struct task *t, struct operation *op, const struct deployment *d,
+                                 const char *bootstrap_record_id)
 {
+	const struct replacement_state *s = op->state;
 	struct inventory i;
 	inventory_from_deployment(d, utc_now(t), bootstrap_record_id, &i);
+	i.promotion_record_id = s->promotion_record_id;
+	i.promoted_from_instance = s->promoted_from;
 	operation_write(t, op, &Q_inventory_upsert,
 	                PARAMS(P_TEXT(i.context), P_TEXT(i.instance), P_TEXT(d->artifact_identity->artifact_id),
 	                       P_TEXT(i.source_git_ref), P_TEXT(i.updated_at), P_TEXT(i.deployment_record_id),
-	                       P_TEXT(""), P_TEXT(""), P_TEXT(contract_text(t->arena, &inventory_contract, &i))));
+	                       P_TEXT(i.promotion_record_id), P_TEXT(i.promoted_from_instance),
+	                       P_TEXT(contract_text(t->arena, &inventory_contract, &i))));
 }
 
-static void write_tuple(struct task *t, struct operation *op, const struct release_tuple *tuple)
+static void write_tuple(struct task *t, struct operation *op, struct release_tuple *tuple)
 {
+	const struct replacement_state *s = op->state;
+	if (s->mints_promoted_tuple) {
+		tuple->provenance = TUPLE_PROMOTION;
+		tuple->promotion_record_id = s->promotion_record_id;
+		tuple->promoted_from_channel = s->promoted_from;
+	}
 	op->release_tuple_id = tuple->tuple_id;
 	operation_write(t, op, &Q_release_tuple_upsert,
 	                PARAMS(P_TEXT(tuple->context), P_TEXT(tuple->channel), P_TEXT(tuple->tuple_id),
-	                       P_TEXT(tuple->artifact_id), P_TEXT(tuple->minted_at), P_TEXT("ship"),
+	                       P_TEXT(tuple->artifact_id), P_TEXT(tuple->minted_at),
+	                       P_TEXT(s->mints_promoted_tuple ? "promotion" : "ship"),
 	                       P_TEXT(contract_text(t->arena, &release_tuple_contract, tuple))));
+}
+
+void replacement_write_last_apply(struct task *t, struct operation *op, const struct err *failure)
+{
+	const struct replacement_state *s = op->state;
+	const struct lane lane = { .context = op->context, .instance = op->instance };
+	struct odoo_override record;
+	struct err err = { 0 };
+	bool found;
+	if (!s->override_found || !read_override(t, &lane, &record, &found, &err) || !found)
+		return;
+	int status = failure && s->override_status == RELEASE_PENDING ? RELEASE_FAIL : s->override_status;
+	if (status != RELEASE_PASS && status != RELEASE_FAIL)
+		return;
+	record.last_apply = (struct override_apply){ .attempted = true,
+		                                     .status = status,
+		                                     .applied_at = utc_now(t),
+		                                     .detail = failure ? failure->message : "" };
+	replacement_write_override(t, op, &record, "odoo-post-deploy-driver");
 }
 
 static SUSPENDS void conclude_records(struct task *t, struct operation *op, const struct err *failure)
@@ -180,29 +231,19 @@ static SUSPENDS void conclude_records(struct task *t, struct operation *op, cons
 	if (!s->deployment_record_id[0])
 		return; /* it ended before there was a deployment to speak of */
 	replacement_deployment(t, op, failure, &d);
-	if (d.deploy.status == RELEASE_PASS)
+	if (d.deploy.status == RELEASE_PASS && d.runtime_identity)
 		d.runtime_identity->deployed_at = utc_now(t);
 	replacement_write_deployment(t, op, &d);
-	const struct lane lane = { .context = op->context, .instance = op->instance };
-	struct odoo_override record;
-	bool found;
-	if (s->override_found && read_override(t, &lane, &record, &found, &err) && found) {
-		int status = failure && s->override_status == RELEASE_PENDING ? RELEASE_FAIL : s->override_status;
-		if (status == RELEASE_PASS || status == RELEASE_FAIL) {
-			record.last_apply = (struct override_apply){ .attempted = true,
-				                                     .status = status,
-				                                     .applied_at = utc_now(t),
-				                                     .detail = failure ? failure->message : "" };
-			replacement_write_override(t, op, &record, "odoo-post-deploy-driver");
-		}
-	}
+	replacement_write_last_apply(t, op, failure);
 	if (failure)
 		return;
+	const struct lane lane = { .context = op->context, .instance = op->instance };
+	bool found;
 	struct inventory before;
 	struct artifact_manifest manifest;
 	struct release_tuple tuple;
 	bool known = read_inventory(t, &lane, &before, &found, &err) && found;
-	write_inventory(t, op, &d, known ? before.bootstrap_record_id : "");
+	replacement_write_inventory(t, op, &d, known ? before.bootstrap_record_id : "");
 	if (read_manifest(t, s->artifact_id, &manifest, &found, &err) && found &&
 	    release_tuple_mint(t->arena, &manifest, op->context, op->instance, s->deployment_record_id, utc_now(t),
 	                       &tuple, &err))
@@ -216,7 +257,7 @@ static void put_status(struct task *t, struct json *o, const char *key, int stat
 	json_set_str(t->arena, o, key, release_status_names[status]);
 }
 
-static struct json map_json(struct arena *a, const struct text_map *map)
+struct json json_of_map(struct arena *a, const struct text_map *map)
 {
 	struct json o = json_object();
 	for (size_t i = 0; i < map->n; i++)
@@ -224,7 +265,7 @@ static struct json map_json(struct arena *a, const struct text_map *map)
 	return o;
 }
 
-static struct json strings_json(struct arena *a, const struct strings *list)
+struct json json_of_strings(struct arena *a, const struct strings *list)
 {
 	struct json o = json_array();
 	for (size_t i = 0; i < list->n; i++)
@@ -253,13 +294,13 @@ static void write_result(struct task *t, struct operation *op, const struct err 
 	json_set(t->arena, o, "post_deploy_override_payload_rendered", json_of_bool(s->override_rendered));
 	json_set(t->arena, o, "post_deploy_website_bootstrap_included", json_of_bool(s->override_website));
 	json_set(t->arena, o, "post_deploy_override_count", json_of_int(s->override_count));
-	json_set(t->arena, o, "post_deploy_override_evidence", map_json(t->arena, &s->override_evidence));
+	json_set(t->arena, o, "post_deploy_override_evidence", json_of_map(t->arena, &s->override_evidence));
 	put_status(t, o, "health_status", s->health_status);
 	put_status(t, o, "canonical_status", s->canonical_status);
 	put_status(t, o, "logo_status", s->logo_status);
 	json_set_str(t->arena, o, "health_url", s->health_url);
 	json_set_str(t->arena, o, "canonical_url", s->base_url);
-	json_set(t->arena, o, "logo_urls", strings_json(t->arena, &s->verification.logo_urls));
+	json_set(t->arena, o, "logo_urls", json_of_strings(t->arena, &s->verification.logo_urls));
 	json_set(t->arena, o, "verification_evidence",
 	         contract_json(t->arena, &verification_evidence_contract, &s->verification, false));
 	json_set(t->arena, o, "runtime_identity_injected", json_of_bool(s->identity_injected));
@@ -268,12 +309,12 @@ static void write_result(struct task *t, struct operation *op, const struct err 
 	json_set_str(t->arena, o, "target_name", s->target_name);
 	json_set_str(t->arena, o, "artifact_id", s->artifact_id);
 	json_set_str(t->arena, o, "image_reference", s->image_reference);
-	json_set(t->arena, o, "runtime_source", map_json(t->arena, &s->runtime_source));
+	json_set(t->arena, o, "runtime_source", json_of_map(t->arena, &s->runtime_source));
 	json_set_str(t->arena, o, "error_message", failure ? arena_strdup(t->arena, failure->message) : "");
 	op->result = o;
 }
 
-static SUSPENDS void conclude(struct task *t, struct operation *op, const struct err *failure)
+SUSPENDS void replacement_conclude(struct task *t, struct operation *op, const struct err *failure)
 {
 	struct replacement_state *s = op->state;
 	if (!failure)
@@ -286,54 +327,19 @@ static SUSPENDS void conclude(struct task *t, struct operation *op, const struct
 
 /* ---- the kind ---- */
 
-static int deploy_limit(const struct operation *op)
+int replacement_deploy_limit(const struct operation *op)
 {
 	const struct replacement_state *s = op->state;
 	return (int)s->deploy_timeout_s;
 }
 
-static int health_limit(const struct operation *op)
+int replacement_health_limit(const struct operation *op)
 {
 	const struct replacement_state *s = op->state;
 	return (int)s->health_timeout_s;
 }
 
-/* clang-format off */
-static const struct phase phases[] = {
-	/* name              shown as        function                      tries backoff_ms */
-	{ "plan",             "plan",         replacement_plan_phase,       5, 1000, .cancel = CANCEL_ANY,
-	  .help = "read records and the live target, refuse what must not happen, write the pending deployment" },
-	{ "source",           "apply",        replacement_source,           5, 1000, .cancel = CANCEL_ANY,
-	  .help = "render the compose file and make it the target's source" },
-	{ "routes",           "apply",        replacement_routes,           5, 1000, .cancel = CANCEL_ANY,
-	  .help = "route every expected domain to service web" },
-	{ "environment",      "apply",        replacement_environment,      5, 1000, .cancel = CANCEL_ANY,
-	  .help = "write the target's environment and read it back" },
-	{ "deploy",           "apply",        replacement_deploy,           5, 1000, .cancel = CANCEL_FIRST,
-	  .help = "ask Dokploy for the deploy, once" },
-	{ "deploy_wait",      "apply",        replacement_deploy_wait,      9, 1000, .limit_of = deploy_limit,
-	  .help = "find the deploy by its title and wait for its end" },
-	{ "inspect",          "apply",        replacement_inspect,          3, 1000,
-	  .help = "note what Dokploy and the containers say about the deploy" },
-	{ "schedule",         "post_deploy",  replacement_schedule,         5, 1000,
-	  .help = "make the manual schedule that runs the data workflow" },
-	{ "post_deploy",      "post_deploy",  replacement_post_deploy,      5, 1000,
-	  .help = "start the data workflow, once" },
-	{ "post_deploy_wait", "post_deploy",  replacement_post_deploy_wait, 9, 1000, .limit_of = deploy_limit,
-	  .help = "wait for the data workflow and read its markers" },
-	{ "web",              "post_deploy",  lane_web,                     3, 1000, .limit_s = 180,
-	  .help = "see that web runs, and start it when it does not" },
-	{ "health",           "verification", replacement_health,           3, 1000, .limit_of = health_limit,
-	  .help = "ask the health URL until it is healthy" },
-	{ "canonical",        "verification", replacement_canonical,        3, 1000, .limit_of = health_limit,
-	  .help = "check the page's canonical link" },
-	{ "logo",             "verification", replacement_logo,             3, 1000, .limit_of = health_limit,
-	  .help = "check the website's logo" },
-	{ "identity",         "verification", replacement_identity,         3, 1000, .limit_of = health_limit,
-	  .help = "compare the runtime identity that the health URL echoes" },
-	{ 0 },
-};
-/* clang-format on */
+static const struct phase phases[] = { REPLACEMENT_PHASES, { 0 } };
 
 const struct op_kind odoo_replacement_kind = {
 	.name = "odoo_stable_target_replacement",
@@ -342,6 +348,6 @@ const struct op_kind odoo_replacement_kind = {
 	.request = &replacement_apply_request_contract,
 	.state = &replacement_state_contract,
 	.phases = phases,
-	.conclude = conclude,
+	.conclude = replacement_conclude,
 	.recover = lane_recover,
 };

@@ -8,6 +8,8 @@
 bool lane_workflow_script(struct task *t, struct operation *op, struct host *h, enum workflow_mode mode,
                           const char **script, struct err *err)
 {
+	struct replacement_state *s = op->state;
+	static const enum workflow_intent intents[] = { INTENT_DEPLOY, INTENT_BOOTSTRAP, INTENT_RESTORE };
 	struct odoo_override record;
 	struct override_payload payload;
 	struct text_map env;
@@ -16,16 +18,18 @@ bool lane_workflow_script(struct task *t, struct operation *op, struct host *h, 
 	struct dokploy_target_id id;
 	bool found, has_target, has_id;
 	const struct lane lane = { .context = op->context, .instance = op->instance };
-	if (!replacement_payload(t, op, &record, &found, &payload, err) ||
+	if (!replacement_payload(t, op, intents[mode], &record, &found, &payload, err) ||
 	    !read_target(t, &lane, &target, &has_target, &id, &has_id, err))
 		return false;
 	if (!has_target)
 		return err_set(err, &E_operation_blocked, "the target record of the lane is gone");
 	env_text_parse(t->arena, h->live.env, &env);
 	bool stale = h->row && data_workflow_lock_is_stale(t->arena, &h->row->deployments);
-	return data_workflow_prepare(t->arena, &env, &payload, mode, h->live.app_name,
-	                             &target.policies.shopify.protected_store_keys, stale, &workflow, err) &&
-	       data_workflow_script(t->arena, &workflow, script, err);
+	if (!data_workflow_prepare(t->arena, &env, &payload, mode, h->live.app_name,
+	                           &target.policies.shopify.protected_store_keys, stale, &workflow, err))
+		return false;
+	s->required_keys = workflow.required_keys;
+	return data_workflow_script(t->arena, &workflow, script, err);
 }
 
 SUSPENDS enum phase_outcome replacement_schedule(struct task *t, struct operation *op, struct err *err)

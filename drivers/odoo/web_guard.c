@@ -66,6 +66,8 @@ static enum phase_outcome fail_with_first(struct operation *op, const char *more
 	const struct replacement_state *s = op->state;
 	memset(err, 0, sizeof(*err));
 	err_set(err, code_named(s->failure_code), "%s%s", s->failure_message, more);
+	const struct phase *failed = kind_phase(op->kind, s->failure_phase);
+	op->phase = failed ? failed : op->phase; /* where it failed is what people look for */
 	op->is_final = true;
 	return PHASE_FAILED;
 }
@@ -75,6 +77,7 @@ bool lane_recover(struct task *t, struct operation *op, const struct err *err)
 	struct replacement_state *s = op->state;
 	if (!s->web_at_risk || s->failure_code[0])
 		return false;
+	s->failure_phase = op->phase->name;
 	s->failure_code = err->code->name;
 	s->failure_message = arena_strdup(t->arena, err->message);
 	op->next_phase = "web";

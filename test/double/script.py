@@ -92,7 +92,7 @@ def _failed(done, line):
 def _mode(schedule, text):
     if "web-start" in schedule["name"]:
         return "web-start"
-    if "backup" in schedule["name"] or "pg_dump" in text:
+    if "backup" in schedule["name"] or "pg_dump --" in text:
         return "backup"
     if "--bootstrap" in text:
         return "bootstrap"
