@@ -189,7 +189,7 @@ static bool lookup_start(struct http_client *c, struct host *h)
 }
 
 bool host_resolve(struct task *t, struct host *h, const struct http_call *call, const struct target *at,
-                             uint64_t until_ms, struct err *err)
+                  uint64_t until_ms, struct err *err)
 {
 	struct http_client *c = t->loop->http;
 	if (h->addresses && uv_now(&t->loop->uv) - h->resolved_ms < LOOKUP_FRESH_MS)

@@ -292,8 +292,8 @@ static void fill_answer(const struct transfer *x, struct http_answer *out)
 	out->content_type = type ? type : "";
 }
 
-bool http_send(struct task *t, const struct http_call *call, const struct target *at,
-                               const struct host *h, uint64_t until_ms, struct http_answer *out, struct err *err)
+bool http_send(struct task *t, const struct http_call *call, const struct target *at, const struct host *h,
+               uint64_t until_ms, struct http_answer *out, struct err *err)
 {
 	struct http_client *c = t->loop->http;
 	struct transfer *x = ARENA_NEW(t->arena, struct transfer);

@@ -28,15 +28,17 @@ static size_t entry_length(const char *p)
 
 static void parse_entry(struct arena *a, const char *p, size_t n, struct text_map *out)
 {
-	while (n && is_space(*p)) {
-		p++;
-		n--;
-	}
 	while (n && is_space(p[n - 1]))
 		n--;
-	if (n == 0 || *p == '#')
-		return;
-	if (n > 7 && strncmp(p, "export ", 7) == 0) {
+	for (;;) { /* past blanks and "export", so that what is written from this reads as the same key */
+		while (n && is_space(*p)) {
+			p++;
+			n--;
+		}
+		if (n == 0 || *p == '#')
+			return;
+		if (n <= 7 || strncmp(p, "export ", 7) != 0)
+			break;
 		p += 7;
 		n -= 7;
 	}

@@ -138,6 +138,7 @@ static inline void tiny_accept(uv_stream_t *s, int status)
 	server->conns = conn;
 	server->connections++;
 	uv_accept(s, (uv_stream_t *)&conn->tcp);
+	uv_tcp_nodelay(&conn->tcp, 1); /* head and body are two writes */
 	uv_read_start((uv_stream_t *)&conn->tcp, tiny_alloc, tiny_read);
 }
 

@@ -12,6 +12,7 @@ static void text_is_read_as_the_client_always_did(void **state)
 		{ "A=1\nB=2", "A=1\nB=2" },
 		{ "# note\n\n  A = 1 \r\nexport B=x=y\nno equals\n=nameless\n", "A= 1\nB=x=y" },
 		{ "A=1\nB=2\nA=3", "A=3\nB=2" },
+		{ "export #=a\nexport export  A=1", "A=1" },
 		{ "A=\"kept\"\nB='as it is' # too", "A=\"kept\"\nB='as it is' # too" },
 		{ "A=\"two\nlines\"\nB=1", "A=\"two\nlines\"\nB=1" },
 		{ "A='tis only a word\nB=1", "A='tis only a word\nB=1" },
