@@ -118,6 +118,18 @@ static void wrapping_key(const struct master_key *master, unsigned char out[KEY_
 	hmac_sha256(master->key, KEY_N, label, sizeof(label) - 1, out);
 }
 
+char *seal_fingerprint(const struct keyring *ring, struct arena *a, const char *text)
+{
+	static const char label[] = "launchplane-fingerprint-v1";
+	unsigned char key[KEY_N], mac[SHA256_N];
+	char *hex = arena_alloc(a, SHA256_N + 1);
+	hmac_sha256(ring->current.key, KEY_N, label, sizeof(label) - 1, key);
+	hmac_sha256(key, KEY_N, text, strlen(text), mac);
+	hex_write(mac, SHA256_N / 2, hex);
+	OPENSSL_cleanse(key, sizeof(key));
+	return hex;
+}
+
 /* ---- secrets in memory ---- */
 
 static void wipe(void *arg)

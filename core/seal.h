@@ -48,6 +48,8 @@ bool seal(const struct keyring *ring, struct arena *a, const char *secret_id, co
           size_t plain_n, char **envelope, struct err *err);
 bool seal_open(const struct keyring *ring, struct arena *a, const char *secret_id, const char *version_id,
                const char *envelope, struct secret *out, struct err *err);
+/* 32 hex digits that tell two texts apart and, without the master key, nothing about them. */
+char *seal_fingerprint(const struct keyring *ring, struct arena *a, const char *text);
 /* The id of the key an envelope needs, "" for a Fernet token or another text. */
 const char *seal_key_id(struct arena *a, const char *envelope);
 /* False when sealing again would be better: an old key, or the old form. */

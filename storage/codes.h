@@ -16,6 +16,12 @@
 	X(local_operator_dry_run_required, 409, false, "Record a dry-run of the same request first")                   \
 	X(odoo_stable_target_replacement_operation_active, 409, false,                                                 \
 	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
+	X(odoo_stable_bootstrap_operation_active, 409, false,                                                          \
+	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
+	X(operation_active, 409, false,                                                                                \
+	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
+	X(plan_changed, 409, false,                                                                                    \
+	  "The pinned plan_digest is not that of what would happen now; the answer's plan member has the fresh plan")  \
 	X(operation_finished, 409, false, "The operation has ended and cannot be cancelled")                           \
 	X(operation_cancelled, 409, false, "The operation was cancelled before it took effect")                        \
 	X(operation_blocked, 409, false,                                                                               \

@@ -131,7 +131,7 @@ bool operation_submit(struct task *t, const struct op_submission *s, enum submit
 		if (rows.n == 1) {
 			*operation_id = row_text(&rows, 0, 0);
 			*document = row_text(&rows, 0, 1);
-			return err_set(err, &E_odoo_stable_target_replacement_operation_active,
+			return err_set(err, s->kind->busy ? s->kind->busy : &E_operation_active,
 			               "operation %s is active on lane %s/%s of %s; wait until it has ended",
 			               *operation_id, s->context, s->instance, s->product);
 		}

@@ -51,6 +51,7 @@ struct op_kind {
 	const struct contract *request; /* of the validated request, kept in the row */
 	const struct contract *state;   /* what the phases hand to each other; no secrets */
 	const struct phase *phases;
+	const struct error_code *busy; /* when the lane is held by another operation; NULL: E_operation_active */
 	/* Fills op->result and op->error_* and queues the records that the end writes. err is NULL when it passed. Runs
 	 * again when the final commit did not succeed. */
 	void (*conclude)(struct task *t, struct operation *op, const struct err *err);
@@ -125,8 +126,8 @@ struct op_submission {
 enum submit_outcome { SUBMIT_CREATED, SUBMIT_EXISTING };
 
 /* Reserves the lane and writes the operation in one commit. The same key of the same caller finds the existing
- * operation. *document is the operation as JSON. E_idempotency_key_reused; lane busy:
- * E_odoo_stable_target_replacement_operation_active with *document naming the active one. */
+ * operation. *document is the operation as JSON. E_idempotency_key_reused; lane busy: the
+ * kind's own code with *document naming the active one. */
 SUSPENDS bool operation_submit(struct task *t, const struct op_submission *s, enum submit_outcome *outcome,
                                const char **operation_id, const char **document, struct err *err);
 /* <prefix>-<context>-<instance>-<created_at without ":">-<16 hex> (facts/odoo.md 2). */

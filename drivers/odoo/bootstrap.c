@@ -386,6 +386,7 @@ const struct op_kind odoo_bootstrap_kind = {
 	.request = &bootstrap_request_contract,
 	.state = &replacement_state_contract,
 	.phases = phases,
+	.busy = &E_odoo_stable_bootstrap_operation_active,
 	.conclude = conclude,
 	.recover = lane_recover,
 };

@@ -1,6 +1,7 @@
 #include "drivers/odoo/replacement.h"
 
 #include "drivers/odoo/override_payload.h"
+#include "storage/codes.h"
 #include "storage/config.sql.h"
 #include "storage/deployment.sql.h"
 
@@ -348,6 +349,7 @@ const struct op_kind odoo_replacement_kind = {
 	.request = &replacement_apply_request_contract,
 	.state = &replacement_state_contract,
 	.phases = phases,
+	.busy = &E_odoo_stable_target_replacement_operation_active,
 	.conclude = replacement_conclude,
 	.recover = lane_recover,
 };

@@ -50,6 +50,7 @@ static const char *key_text(enum idempotency i)
 	case IDEMPOTENCY_APPLY:
 		return "optional, for applies only";
 	case IDEMPOTENCY_APPLY_REQUIRED:
+	case IDEMPOTENCY_OWN_APPLY_REQUIRED:
 		return "required for applies";
 	case IDEMPOTENCY_OWN_REQUIRED:
 		return "required";

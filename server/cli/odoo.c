@@ -63,6 +63,56 @@ static const struct api_call show = { "GET", "/v1/drivers/odoo/target-replacemen
 	                              .member = "operation" };
 static const struct api_call record = { "POST", "/v1/drivers/odoo/artifact-publish", 0 };
 
+static const struct setting bootstrap_settings[] = {
+	{ "--product", NULL, NULL, "NAME", "The product, as in its profile", 0 },
+	{ "--context", NULL, NULL, "NAME", "The lane's context", 0 },
+	{ "--instance", NULL, NULL, "NAME", "The lane: testing, ...", 0 },
+	{ "--confirmation", NULL, NULL, "PHRASE", "The lane policy's phrase", 0 },
+	{ "--timeout-seconds", NULL, NULL, "N", "Longest run on the host; default: the target record's", 0 },
+	{ "--health-timeout-seconds", NULL, NULL, "N", "Longest wait for health; default: the target record's", 0 },
+	{ "--skip-health", NULL, NULL, NULL, "Do not verify health", SETTING_SWITCH },
+	{ "--skip-canonical", NULL, NULL, NULL, "Do not verify the canonical address", SETTING_SWITCH },
+	{ "--skip-logo", NULL, NULL, NULL, "Do not verify the logo", SETTING_SWITCH },
+	{ "--watch", NULL, NULL, NULL, "Follow the operation until it ends", SETTING_SWITCH },
+	{ 0 },
+};
+static const struct argument bootstrap_arguments[] = {
+	{ "--product", "product bootstrap.product", .is_required = true },
+	{ "--context", "bootstrap.context", .is_required = true },
+	{ "--instance", "bootstrap.instance", .is_required = true },
+	{ "--confirmation", "bootstrap.confirmation", .is_required = true },
+	{ "--timeout-seconds", "bootstrap.timeout_seconds", ARGUMENT_NUMBER },
+	{ "--health-timeout-seconds", "bootstrap.health_timeout_seconds", ARGUMENT_NUMBER },
+	{ "--skip-health", "bootstrap.verify_health", ARGUMENT_FALSE },
+	{ "--skip-canonical", "bootstrap.verify_canonical", ARGUMENT_FALSE },
+	{ "--skip-logo", "bootstrap.verify_logo", ARGUMENT_FALSE },
+	{ 0 },
+};
+static const struct setting post_deploy_settings[] = {
+	{ "--product", NULL, NULL, "NAME", "The product, or odoo for whichever owns the lane", 0 },
+	{ "--context", NULL, NULL, "NAME", "The lane's context", 0 },
+	{ "--instance", NULL, NULL, "NAME", "The lane: testing, prod, ...", 0 },
+	{ "--phase", NULL, NULL, "NAME", "Which override records apply: deploy, promotion, restore, preview, manual", 0 },
+	{ 0 },
+};
+static const struct argument post_deploy_arguments[] = {
+	{ "--product", "product", .is_required = true },
+	{ "--context", "post_deploy.context", .is_required = true },
+	{ "--instance", "post_deploy.instance", .is_required = true },
+	{ "--phase", "post_deploy.phase" },
+	{ 0 },
+};
+static const struct setting *const bootstrap_options[] = { bootstrap_settings, idempotency_settings, client_settings,
+	                                                   NULL };
+static const struct setting *const post_deploy_options[] = { post_deploy_settings, idempotency_settings,
+	                                                     client_settings, NULL };
+static const struct api_call bootstrap = { "POST", "/v1/drivers/odoo/stable-bootstrap", bootstrap_arguments,
+	                                   .operation = "records.odoo_stable_bootstrap_operation_id",
+	                                   .flags = API_NEEDS_KEY };
+static const struct api_call bootstrap_show = { "GET", "/v1/drivers/odoo/stable-bootstrap/operations/{operation_id}",
+	                                        .member = "operation" };
+static const struct api_call post_deploy = { "POST", "/v1/drivers/odoo/post-deploy", post_deploy_arguments };
+
 const struct command odoo_commands[] = {
 	{ "odoo-targets", "replacement-plan", "Whether a lane's target may be replaced, and what speaks against it",
 	  NULL, 0, plan_options, api_run, &plan },
@@ -70,6 +120,12 @@ const struct command odoo_commands[] = {
 	  &replace },
 	{ "odoo-targets", "show", "One replacement, as workflows poll it", "OPERATION_ID", 1, show_options, api_run,
 	  &show },
+	{ "odoo-targets", "bootstrap", "Submit the bootstrap of an intentionally empty lane", NULL, 0,
+	  bootstrap_options, api_run, &bootstrap },
+	{ "odoo-targets", "show-bootstrap", "One bootstrap, as workflows poll it", "OPERATION_ID", 1, show_options,
+	  api_run, &bootstrap_show },
+	{ "odoo-targets", "post-deploy", "Apply a lane's typed settings and run its data workflow", NULL, 0,
+	  post_deploy_options, api_run, &post_deploy },
 	{ "odoo-artifacts", "record", "Hand in an artifact's manifest", NULL, 0, record_options, api_run, &record },
 	{ 0 },
 };

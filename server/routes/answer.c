@@ -71,7 +71,12 @@ static const char *records_text(struct call *c, const struct json *records)
 
 bool call_accept(struct call *c, const struct json *records, const char *result)
 {
-	return send_accepted(c, records_text(c, records), result, NULL, 202);
+	return call_accept_again(c, records, result, NULL);
+}
+
+bool call_accept_again(struct call *c, const struct json *records, const char *result, const char *original)
+{
+	return send_accepted(c, records_text(c, records), result, original, 202);
 }
 
 const char *call_stored_answer(struct call *c, const struct json *records, const char *result)

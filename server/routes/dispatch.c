@@ -178,9 +178,11 @@ static bool read_key(struct call *c, struct err *err)
 	key = key ? trimmed(c->arena, key) : "";
 	if (strlen(key) > 500)
 		return err_field(err, "Idempotency-Key", "must not be longer than 500 bytes");
-	bool only_applies = r->idempotency == IDEMPOTENCY_APPLY || r->idempotency == IDEMPOTENCY_APPLY_REQUIRED;
+	bool only_applies = r->idempotency == IDEMPOTENCY_APPLY || r->idempotency == IDEMPOTENCY_APPLY_REQUIRED ||
+	                    r->idempotency == IDEMPOTENCY_OWN_APPLY_REQUIRED;
 	bool required = r->idempotency == IDEMPOTENCY_OWN_REQUIRED ||
-	                (r->idempotency == IDEMPOTENCY_APPLY_REQUIRED && c->applies);
+	                (c->applies && (r->idempotency == IDEMPOTENCY_APPLY_REQUIRED ||
+	                                r->idempotency == IDEMPOTENCY_OWN_APPLY_REQUIRED));
 	if (required && !key[0])
 		return err_set(err, &E_idempotency_key_required,
 		               "the Idempotency-Key header is required; send the same key to ask again about the same "
@@ -191,7 +193,7 @@ static bool read_key(struct call *c, struct err *err)
 
 static bool is_own(enum idempotency i)
 {
-	return i == IDEMPOTENCY_OWN || i == IDEMPOTENCY_OWN_REQUIRED;
+	return i == IDEMPOTENCY_OWN || i == IDEMPOTENCY_OWN_REQUIRED || i == IDEMPOTENCY_OWN_APPLY_REQUIRED;
 }
 
 static SUSPENDS bool serve(struct call *c, struct err *err)

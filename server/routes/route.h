@@ -28,6 +28,7 @@ enum idempotency {
 	IDEMPOTENCY_APPLY_REQUIRED,
 	IDEMPOTENCY_OWN, /* the handler's own statement stores and replays (evidence, operations) */
 	IDEMPOTENCY_OWN_REQUIRED,
+	IDEMPOTENCY_OWN_APPLY_REQUIRED, /* the same, for applies only */
 };
 
 /* Where the policy's product and context come from:
@@ -107,6 +108,8 @@ bool call_close_ok(struct call *c, struct json_out *o);
 /* 202 {"status":"accepted","trace_id":...,"records":{...},"result":{...}}. records: an object of strings; result: JSON
  * text or NULL. */
 bool call_accept(struct call *c, const struct json *records, const char *result);
+/* The same as the answer to an earlier request, whose trace id original is; NULL: it is the first. */
+bool call_accept_again(struct call *c, const struct json *records, const char *result, const char *original);
 /* What Q_idempotency_store keeps for a replay of the same answer. */
 const char *call_stored_answer(struct call *c, const struct json *records, const char *result);
 /* Looks the key up: *replayed when the stored answer was sent; E_idempotency_key_reused when the request differs. */
@@ -117,6 +120,27 @@ void call_store_answer(struct call *c, struct tx *tx, const struct json *records
  */
 SUSPENDS bool call_lost_race(struct call *c, struct err *err);
 bool is_idempotency_race(const struct err *err);
+
+/* Lets an apply go on when its body pins no plan (plan_digest) or pins the one with this digest. Else E_plan_changed,
+ * and the answer's plan member is plan, JSON text as the dry-run would answer it now (storage/plan.h). */
+bool call_check_plan(struct call *c, const char *digest, const char *plan, struct err *err);
+
+/* What a submission has from the call: caller, key, fingerprint, trace. The rest is the handler's. Without an
+ * Idempotency-Key the operation has a key of its own. */
+struct op_submission;
+struct op_submission call_submission(struct call *c);
+/* Submits the operation and waits for its end on the caller's behalf. Its row is the request's idempotency record: when
+ * the caller leaves, the bound passes or the process dies it goes on, and the same Idempotency-Key finds it again.
+ *   passed        202 with the operation's result; a member "records" of it becomes the answer's records
+ *   at work yet   after 25 s, or as "Prefer: respond-async" or "wait=N" asks, or when the process drains: 202 with
+ *                 result = the operation's document, records.operation_id, Location and Retry-After
+ *   failed        like passed when its result has records; else its own error, with the members operation (how far it came) and plan (of its result) beside it
+ *   lane busy     the kind's 409 with the active operation */
+SUSPENDS bool call_operate(struct call *c, const struct op_submission *s, struct err *err);
+/* Answers when this caller's key has submitted an operation of the kind before: *found, and the call is answered. To be
+ * asked before checks that the operation's own effects would fail. */
+struct op_kind;
+SUSPENDS bool call_operated(struct call *c, const struct op_kind *kind, bool *found, struct err *err);
 
 /* The envelope of an error (facts/core.md 1.4). extra: further top-level members as ",\"operation\":{...}" or "". */
 void render_error(struct arena *a, const char *trace_id, const struct err *err, const char *extra, struct response *rs);

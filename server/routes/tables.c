@@ -2,5 +2,5 @@
 
 const struct route *const all_routes[] = {
 	service_routes, evidence_routes,  profile_routes, config_routes,  target_routes,
-	odoo_routes,    operation_routes, grant_routes,   openapi_routes, NULL,
+	odoo_routes,    odoo_lane_routes, operation_routes, grant_routes,   openapi_routes, NULL,
 };

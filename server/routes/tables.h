@@ -9,6 +9,7 @@ extern const struct route profile_routes[];
 extern const struct route config_routes[];
 extern const struct route target_routes[];
 extern const struct route odoo_routes[];
+extern const struct route odoo_lane_routes[];
 extern const struct route operation_routes[];
 extern const struct route grant_routes[];
 extern const struct route openapi_routes[];

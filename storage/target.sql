@@ -1,0 +1,51 @@
+-- Tracked targets and provider targets; the rules stand in migrations/0009_targets.sql (facts/config-health.md 5).
+
+-- name: target_refusal
+-- Why a change of a lane's target records is refused, null when it is not; and the provider row it leads to.
+SELECT launchplane_target_refusal($1, $2, $3::jsonb, $4::jsonb, $5::jsonb),
+       launchplane_target_projection(
+           coalesce($3::jsonb, (SELECT payload::jsonb FROM launchplane_dokploy_targets WHERE context = $1 AND instance = $2)),
+           coalesce($4::jsonb, (SELECT payload::jsonb FROM launchplane_dokploy_target_ids WHERE context = $1 AND instance = $2)));
+
+-- name: target_write
+SELECT launchplane_write_target($1, $2, $3::json, $4::json, $5::json);
+
+-- name: target_domains_write
+-- Adds and drops hosts of a tracked target, whatever else changed in it meanwhile.
+UPDATE launchplane_dokploy_targets t
+   SET updated_at = $5,
+       payload = (t.payload::jsonb || jsonb_build_object('updated_at', $5::text, 'domains', coalesce((
+           SELECT jsonb_agg(h.host ORDER BY h.n)
+             FROM (SELECT a.host, min(a.n) AS n
+                     FROM (SELECT o.host, o.n FROM jsonb_array_elements_text(coalesce(nullif(t.payload::jsonb -> 'domains', 'null'), '[]'))
+                                                   WITH ORDINALITY AS o(host, n)
+                           UNION ALL
+                           SELECT o.host, 1000 + o.n FROM jsonb_array_elements_text($3::jsonb) WITH ORDINALITY AS o(host, n)) AS a
+                    WHERE NOT $4::jsonb ? a.host
+                    GROUP BY a.host) AS h), '[]')))::json
+ WHERE t.context = $1 AND t.instance = $2;
+
+-- name: provider_target_audit
+SELECT launchplane_provider_target_audit($1, $2, $3);
+
+-- name: provider_target_backfill
+SELECT launchplane_write_backfill($1::boolean, $2, $3, $4);
+
+-- name: target_list
+-- Tracked targets with their ids, environments by key alone.
+SELECT coalesce(json_agg(launchplane_target_summary(t.payload::jsonb, i.payload::jsonb) ORDER BY t.context, t.instance), '[]')
+  FROM launchplane_dokploy_targets t
+  LEFT JOIN launchplane_dokploy_target_ids i ON i.context = t.context AND i.instance = t.instance
+ WHERE ($1::text IS NULL OR t.context = $1) AND ($2::text IS NULL OR t.instance = $2);
+
+-- name: target_tracked
+-- What inspecting a tracked lane shows of its records.
+SELECT launchplane_target_summary(t.payload::jsonb, i.payload::jsonb),
+       (SELECT (jsonb_build_object('status', 'present') || launchplane_target_identity(p.payload::jsonb))::json
+          FROM launchplane_provider_targets p WHERE p.context = t.context AND p.instance = t.instance)
+  FROM launchplane_dokploy_targets t
+  LEFT JOIN launchplane_dokploy_target_ids i ON i.context = t.context AND i.instance = t.instance
+ WHERE t.context = $1 AND t.instance = $2;
+
+-- name: target_read_for_update
+SELECT payload FROM launchplane_dokploy_targets WHERE context = $1 AND instance = $2 FOR UPDATE;
