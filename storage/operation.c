@@ -112,7 +112,7 @@ bool operation_submit(struct task *t, const struct op_submission *s, enum submit
 		                     P_TEXT(s->trace_id), P_TEXT(s->traceparent), P_INT(loop_clock_offset_ms(t->loop))),
 		              &rows, err))
 			return false;
-		bool created = rows.n == 1;
+		bool created = rows.n == 1 && row_int(&rows, 0, 0) > 0;
 		if (!find_by_key(t, s, &rows, err))
 			return false;
 		if (rows.n == 1) {
