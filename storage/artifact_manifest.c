@@ -136,10 +136,20 @@ bool is_git_sha(const char *s)
 	return !s[n] && n >= 7 && n <= 40;
 }
 
+bool is_stable_lane(const char *instance)
+{
+	return strcmp(instance, "testing") == 0 || strcmp(instance, "prod") == 0;
+}
+
+const char *release_tuple_id(struct arena *a, const char *context, const char *channel, const char *artifact_id)
+{
+	return arena_printf(a, "%s-%s-%s", context, channel, artifact_id);
+}
+
 static bool check_tuple(struct arena *a, void *record, const char *path, struct err *err)
 {
 	const struct release_tuple *t = record;
-	if (strcmp(t->channel, "testing") != 0 && strcmp(t->channel, "prod") != 0)
+	if (!is_stable_lane(t->channel))
 		return contract_fail(a, err, path, "channel", "must be testing or prod");
 	for (size_t i = 0; i < t->repo_shas.n; i++)
 		if (!is_git_sha(t->repo_shas.v[i].value))
@@ -207,7 +217,7 @@ bool release_tuple_mint(struct arena *a, const struct artifact_manifest *m, cons
 			               m->artifact_id, shas.v[i].key);
 	*out = (struct release_tuple){
 		.schema_version = 1,
-		.tuple_id = arena_printf(a, "%s-%s-%s", context, channel, m->artifact_id),
+		.tuple_id = release_tuple_id(a, context, channel, m->artifact_id),
 		.context = context,
 		.channel = channel,
 		.artifact_id = m->artifact_id,
@@ -221,4 +231,18 @@ bool release_tuple_mint(struct arena *a, const struct artifact_manifest *m, cons
 		.provenance = TUPLE_SHIP,
 	};
 	return true;
+}
+
+void release_tuple_promote(struct arena *a, const struct release_tuple *source, const char *channel,
+                           const char *deployment_record_id, const char *promotion_record_id, const char *minted_at,
+                           struct release_tuple *out)
+{
+	*out = *source;
+	out->tuple_id = release_tuple_id(a, source->context, channel, source->artifact_id);
+	out->channel = channel;
+	out->minted_at = minted_at;
+	out->deployment_record_id = deployment_record_id;
+	out->promotion_record_id = promotion_record_id;
+	out->promoted_from_channel = source->channel;
+	out->provenance = TUPLE_PROMOTION;
 }

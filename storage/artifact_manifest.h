@@ -61,6 +61,14 @@ struct release_tuple {
 };
 extern const struct contract release_tuple_contract;
 
+/* <context>-<channel>-<artifact_id> */
+const char *release_tuple_id(struct arena *a, const char *context, const char *channel, const char *artifact_id);
+/* The same release at the lane channel: what a promotion mints. */
+void release_tuple_promote(struct arena *a, const struct release_tuple *source, const char *channel,
+                           const char *deployment_record_id, const char *promotion_record_id, const char *minted_at,
+                           struct release_tuple *out);
+/* Only testing and prod have release tuples. */
+bool is_stable_lane(const char *instance);
 /* Mints the tuple a waited deployment of m establishes (core.md 6.3, path "ship"). False when a source is not an exact
  * git commit or two sources of one key disagree. channel must be testing or prod. */
 bool release_tuple_mint(struct arena *a, const struct artifact_manifest *m, const char *context, const char *channel,

@@ -166,6 +166,11 @@ static bool request_body(struct arena *a, const struct api_request *r, const cha
 		const char *path;
 		if (!setting_required(s, "--input-file", &path, err) || !read_input(a, path, &body, err))
 			return false;
+		if (call->input_member) {
+			value = body;
+			body = json_object();
+			json_set(a, &body, call->input_member, value);
+		}
 	}
 	for (const struct argument *g = call->arguments; g && g->flag; g++)
 		if (setting(s, g->flag)) {
@@ -231,6 +236,8 @@ static void print_answer(const struct client *c, const struct api_call *call, co
 	const struct json *member = call->member ? json_get(&reply->doc, call->member) : NULL;
 	if (c->json || (call->flags & API_DOCUMENT) || reply->doc.type == JSON_NULL)
 		buf_printf(&b, "%s%s", reply->text, strchr(reply->text, '\n') ? "" : "\n");
+	else if (member && (call->flags & API_TEXT) && member->type == JSON_STRING)
+		buf_str(&b, member->string);
 	else if (member && call->columns)
 		print_table(&b, member, call->columns);
 	else if (is_write(call))

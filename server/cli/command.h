@@ -34,6 +34,7 @@ enum {
 	API_MODES = 1 << 0,     /* body.mode is what --apply or --dry-run say */
 	API_NEEDS_KEY = 1 << 1, /* the route refuses a request without an Idempotency-Key */
 	API_DOCUMENT = 1 << 2,  /* the answer is a document for machines: always printed as it came */
+	API_TEXT = 1 << 4,      /* member is a text, printed as it is */
 	API_POLICY = 1 << 3,    /* a change of the policy: modes likewise, and the product is launchplane */
 };
 
@@ -42,6 +43,7 @@ struct api_call {
 	const struct argument *arguments;
 	const char *member;           /* of the answer, to be shown; NULL: records and result */
 	const struct column *columns; /* shows a list as a table */
+	const char *input_member;     /* of the body, that the input file becomes; NULL: the input file is the body */
 	const char *operation;        /* where an answer names the operation that --watch follows */
 	unsigned flags;
 };

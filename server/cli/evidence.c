@@ -1,4 +1,6 @@
-/* launchplane deployments ..., launchplane inventory ...: what was deployed, and what runs now. */
+/* launchplane deployments, promotions, backup-gates, inventory, artifacts, release-tuples ...: what happened, what runs
+ * now, and from what. Facts from outside are handed in; no command here claims that the control plane did what they
+ * tell. */
 #include "server/cli/client.h"
 
 static const struct setting *const show_options[] = { client_settings, NULL };
@@ -6,13 +8,117 @@ static const struct setting *const write_options[] = { input_settings, idempoten
 
 static const struct api_call deployment_show = { "GET", "/v1/deployments/{record_id}", .member = "record" };
 static const struct api_call deployment_write = { "POST", "/v1/evidence/deployments", 0 };
+static const struct api_call promotion_show = { "GET", "/v1/promotions/{record_id}", .member = "record" };
+static const struct api_call promotion_write = { "POST", "/v1/evidence/promotions", 0 };
+static const struct api_call gate_show = { "GET", "/v1/backup-gates/{record_id}", .member = "record" };
+static const struct api_call gate_write = { "POST", "/v1/evidence/backup-gates", 0 };
 static const struct api_call inventory_show = { "GET", "/v1/inventory/{context}/{instance}", .member = "record" };
+static const struct api_call inventory_status = { "GET", "/v1/inventory/{context}/{instance}/status",
+	                                          .member = "inventory" };
+static const struct api_call preview_show = { "GET", "/v1/previews/{preview_id}", .member = "record" };
+static const struct api_call preview_history = { "GET", "/v1/previews/{preview_id}/history", 0 };
+static const struct api_call generation_write = { "POST", "/v1/evidence/previews/generations", 0 };
+static const struct api_call destroyed_write = { "POST", "/v1/evidence/previews/destroyed", 0 };
+static const struct api_call artifact_show = { "GET", "/v1/artifacts/{artifact_id}", .member = "record" };
+static const struct api_call tuple_show = { "GET", "/v1/release-tuples/{context}/{channel}", .member = "record" };
+
+/* ---- derived from stored records ---- */
+
+static const struct setting derive_settings[] = {
+	{ "--product", NULL, NULL, "NAME", "The product, as in its profile", 0 },
+	{ "--context", NULL, NULL, "NAME", "The record's context", 0 },
+	{ "--record-id", NULL, NULL, "ID", "The stored record to derive from", 0 },
+	{ 0 },
+};
+static const struct argument derive_arguments[] = {
+	{ "--product", "product", .is_required = true },
+	{ "--context", "context", .is_required = true },
+	{ "--record-id", "record_id", .is_required = true },
+	{ 0 },
+};
+static const struct setting *const derive_options[] = { derive_settings, idempotency_settings, client_settings, NULL };
+static const struct api_call from_deployment = { "POST", "/v1/inventory/write-from-deployment", derive_arguments, 0 };
+static const struct api_call from_promotion = { "POST", "/v1/inventory/write-from-promotion", derive_arguments, 0 };
+static const struct api_call tuple_from_promotion = { "POST", "/v1/release-tuples/write-from-promotion",
+	                                              derive_arguments, 0 };
+
+/* ---- artifacts ---- */
+
+static const struct setting place_settings[] = {
+	{ "--product", NULL, NULL, "NAME", "The product, as in its profile", 0 },
+	{ "--context", NULL, NULL, "NAME", "Where the artifact is meant to run", 0 },
+	{ 0 },
+};
+static const struct argument place_arguments[] = {
+	{ "--product", "product", .is_required = true },
+	{ "--context", "context", .is_required = true },
+	{ 0 },
+};
+static const struct setting *const ingest_options[] = { input_settings, place_settings, idempotency_settings,
+	                                                client_settings, NULL };
+static const struct api_call artifact_write = { "POST", "/v1/artifacts", 0 };
+static const struct api_call artifact_ingest = { "POST", "/v1/artifacts", place_arguments, .input_member = "manifest" };
+
+static const struct setting scope_settings[] = {
+	{ "--product", NULL, NULL, "NAME", "The product, as in its profile", 0 },
+	{ "--context", NULL, NULL, "NAME", "Only of this context; without it the grant must be for all contexts", 0 },
+	{ 0 },
+};
+static const struct argument scope_arguments[] = {
+	{ "--product", "product", .is_required = true },
+	{ "--context", "context" },
+	{ 0 },
+};
+static const struct setting *const protected_options[] = { scope_settings, client_settings, NULL };
+static const struct api_call protected_call = { "GET", "/v1/artifacts/protected", scope_arguments,
+	                                        .flags = API_DOCUMENT };
+
+static const struct setting catalog_settings[] = {
+	{ "--context", NULL, NULL, "NAME", "Only of this context; without it the grant must be for all contexts", 0 },
+	{ 0 },
+};
+static const struct argument catalog_arguments[] = { { "--context", "context" }, { 0 } };
+static const struct setting *const catalog_options[] = { catalog_settings, client_settings, NULL };
+static const struct api_call catalog = { "GET", "/v1/release-tuples/catalog", catalog_arguments, "catalog",
+	                                 .flags = API_TEXT };
 
 const struct command evidence_commands[] = {
+	{ "artifacts", "write", "Hand in a request that holds an artifact's manifest", NULL, 0, write_options, api_run,
+	  &artifact_write },
+	{ "artifacts", "ingest", "Hand in a manifest file as a build has made it", NULL, 0, ingest_options, api_run,
+	  &artifact_ingest },
+	{ "artifacts", "show", "One artifact's manifest", "ARTIFACT_ID", 1, show_options, api_run, &artifact_show },
+	{ "artifacts", "protected", "What registry cleanup must not delete; warnings mean: delete nothing", NULL, 0,
+	  protected_options, api_run, &protected_call },
+	{ "backup-gates", "show", "One backup gate", "RECORD_ID", 1, show_options, api_run, &gate_show },
+	{ "backup-gates", "write", "Hand in a backup that was made of a lane", NULL, 0, write_options, api_run,
+	  &gate_write },
 	{ "deployments", "show", "One deployment", "RECORD_ID", 1, show_options, api_run, &deployment_show },
 	{ "deployments", "write", "Hand in a deployment made elsewhere; refreshes the lane's inventory", NULL, 0,
 	  write_options, api_run, &deployment_write },
 	{ "inventory", "show", "What runs in a lane now", "CONTEXT INSTANCE", 2, show_options, api_run,
 	  &inventory_show },
+	{ "inventory", "status", "What runs in a lane, what says so, and what ran before", "CONTEXT INSTANCE", 2,
+	  show_options, api_run, &inventory_status },
+	{ "inventory", "write-from-deployment", "Make a lane's inventory from a stored deployment", NULL, 0,
+	  derive_options, api_run, &from_deployment },
+	{ "inventory", "write-from-promotion", "Make a lane's inventory from a stored promotion", NULL, 0,
+	  derive_options, api_run, &from_promotion },
+	{ "launchplane-previews", "history", "A preview and its builds, newest first", "PREVIEW_ID", 1, show_options,
+	  api_run, &preview_history },
+	{ "launchplane-previews", "show", "One preview", "PREVIEW_ID", 1, show_options, api_run, &preview_show },
+	{ "launchplane-previews", "write-destroyed", "Hand in that a preview was torn down", NULL, 0, write_options,
+	  api_run, &destroyed_write },
+	{ "launchplane-previews", "write-from-generation", "Hand in a preview and one of its builds", NULL, 0,
+	  write_options, api_run, &generation_write },
+	{ "promotions", "show", "One promotion", "RECORD_ID", 1, show_options, api_run, &promotion_show },
+	{ "promotions", "write", "Hand in a promotion made elsewhere", NULL, 0, write_options, api_run,
+	  &promotion_write },
+	{ "release-tuples", "export-catalog", "All release tuples as TOML: for review, never an authority", NULL, 0,
+	  catalog_options, api_run, &catalog },
+	{ "release-tuples", "show", "The release a stable lane stands on", "CONTEXT CHANNEL", 2, show_options, api_run,
+	  &tuple_show },
+	{ "release-tuples", "write-from-promotion", "Make the destination lane's tuple from a stored promotion", NULL,
+	  0, derive_options, api_run, &tuple_from_promotion },
 	{ 0 },
 };

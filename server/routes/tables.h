@@ -5,6 +5,9 @@
 
 extern const struct route service_routes[];
 extern const struct route evidence_routes[];
+extern const struct route artifact_routes[];
+extern const struct route derive_routes[];
+extern const struct route preview_routes[];
 extern const struct route profile_routes[];
 extern const struct route config_routes[];
 extern const struct route target_routes[];

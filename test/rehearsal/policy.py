@@ -39,9 +39,14 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
               "odoo_config_parameter_override.write", "odoo_website_bootstrap_override.write",
               "odoo_override.read", "odoo_override.write", "odoo_promotion_hold.read", "odoo_promotion_hold.lift"],
              [product], [context]),
-        rule(["deployment.read", "inventory.read", "secret.list", "secret.read"], ["launchplane"], [context]),
+        rule(["backup_gate.write", "promotion.write", "preview_generation.write", "preview_destroyed.write",
+              "artifact.write", "inventory.write", "release_tuple.write",
+              "artifact_protection.read", "ship.plan", "ship.execute", "promote.plan", "promote.execute"],
+             [product], [context]),
+        rule(["deployment.read", "inventory.read", "secret.list", "secret.read", "backup_gate.read", "promotion.read",
+              "preview.read", "release_tuple.read"], ["launchplane"], [context]),
         rule(["runtime_key_safety.write", "dokploy_target.setup", "dokploy_target.inspect",
-              "launchplane_service.read"], ["launchplane"], ["launchplane"]),
+              "launchplane_service.read", "artifact.read"], ["launchplane"], ["launchplane"]),
         # Global secrets have no context, and only an empty list or a star matches that.
         rule(["product_config.plan", "product_config.apply"], ["launchplane"], ["*"]),
     ]
