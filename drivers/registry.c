@@ -1,12 +1,16 @@
 #include "drivers/registry.h"
 
+#include "drivers/dokploy/target_setup.h"
 #include "drivers/odoo/bootstrap.h"
 #include "drivers/odoo/post_deploy.h"
 #include "drivers/odoo/replacement.h"
+#include "drivers/target_backfill.h"
 
 const struct op_kind *const all_op_kinds[] = {
 	&odoo_replacement_kind,
 	&odoo_bootstrap_kind,
 	&odoo_post_deploy_kind,
+	&target_setup_kind,
+	&target_backfill_kind,
 	NULL,
 };

@@ -220,20 +220,44 @@ CREATE OR REPLACE FUNCTION launchplane_provider_target_backfill_items(only_provi
      WHERE coalesce(only_provider, only_context, only_instance) IS NOT NULL AND NOT EXISTS (SELECT 1 FROM lanes)
 $$;
 
--- Plans or applies. All or nothing: with one blocked lane nothing is written. A row that appears meanwhile is a conflict.
-CREATE OR REPLACE FUNCTION launchplane_write_backfill(
-    does_apply boolean, only_provider text, only_context text, only_instance text) RETURNS json
-    LANGUAGE plpgsql AS $$
+-- The report of a backfill. made: lanes ("context/instance") whose row was written; lost: those whose row appeared
+-- between plan and write.
+CREATE OR REPLACE FUNCTION launchplane_backfill_report(
+    does_apply boolean, only_provider text, only_context text, only_instance text, made text[], lost text[])
+    RETURNS json LANGUAGE sql STABLE AS $$
+    WITH items AS (
+        SELECT i.context, i.instance, i.detail, i.projected,
+               CASE WHEN i.context || '/' || i.instance = ANY (made) THEN 'created'
+                    WHEN i.context || '/' || i.instance = ANY (lost) THEN 'skipped-conflict'
+                    ELSE i.status END AS status,
+               CASE WHEN i.context || '/' || i.instance = ANY (lost) THEN 'blocked' ELSE i.severity END AS severity
+          FROM launchplane_provider_target_backfill_items(only_provider, only_context, only_instance) AS i
+    )
+    SELECT json_build_object(
+        'status', CASE WHEN count(*) FILTER (WHERE severity = 'blocked') > 0 THEN 'blocked' ELSE 'ok' END,
+        'applied', does_apply AND count(*) FILTER (WHERE severity = 'blocked') = 0,
+        'inspected_route_count', count(*) FILTER (WHERE status <> 'no_matching_routes'),
+        'blocked_count', count(*) FILTER (WHERE severity = 'blocked'),
+        'warning_count', count(*) FILTER (WHERE severity = 'warning'),
+        'counts', (SELECT coalesce(json_object_agg(c.status, c.n ORDER BY c.status), '{}')
+                     FROM (SELECT status, count(*) AS n FROM items GROUP BY status) AS c),
+        'items', coalesce(json_agg(json_strip_nulls(json_build_object(
+            'context', context, 'instance', instance, 'status', status, 'severity', severity, 'detail', detail,
+            'projected_record', projected)) ORDER BY context, instance), '[]'))
+      FROM items
+$$;
+
+-- Applies a backfill. All or nothing: with one blocked lane nothing is written. A row that appears meanwhile is a
+-- conflict and undoes the rest.
+CREATE OR REPLACE FUNCTION launchplane_write_backfill(only_provider text, only_context text, only_instance text)
+    RETURNS json LANGUAGE plpgsql AS $$
 DECLARE
-    report json;
     lane record;
-    outcome text;
+    made text[] := '{}';
     lost text[] := '{}';
 BEGIN
-    IF does_apply AND NOT EXISTS (
-        SELECT 1 FROM launchplane_provider_target_backfill_items(only_provider, only_context, only_instance) AS i
-         WHERE i.severity = 'blocked') THEN
-        outcome := 'created';
+    IF NOT EXISTS (SELECT 1 FROM launchplane_provider_target_backfill_items(only_provider, only_context, only_instance) AS i
+                    WHERE i.severity = 'blocked') THEN
         BEGIN
             FOR lane IN SELECT * FROM launchplane_provider_target_backfill_items(only_provider, only_context, only_instance) AS i
                          WHERE i.status = 'would-create' ORDER BY i.context, i.instance LOOP
@@ -248,36 +272,13 @@ BEGIN
                     lost := lost || (lane.context || '/' || lane.instance);
                     RAISE EXCEPTION USING ERRCODE = 'LP409', MESSAGE = 'lost';
                 END IF;
-                -- What was planned is what is written: remembered, because now it is there.
-                report := coalesce(report, '{}'::json)::jsonb || jsonb_build_object(lane.context || '/' || lane.instance, true);
+                made := made || (lane.context || '/' || lane.instance);
             END LOOP;
         EXCEPTION WHEN SQLSTATE 'LP409' THEN
-            report := NULL;
-            outcome := NULL;
+            made := '{}';
         END;
     END IF;
-    RETURN (
-        WITH items AS (
-            SELECT i.context, i.instance, i.detail,
-                   CASE WHEN report -> (i.context || '/' || i.instance) IS NOT NULL THEN 'created'
-                        WHEN (i.context || '/' || i.instance) = ANY (lost) THEN 'skipped-conflict'
-                        ELSE i.status END AS status,
-                   CASE WHEN (i.context || '/' || i.instance) = ANY (lost) THEN 'blocked' ELSE i.severity END AS severity,
-                   i.projected
-              FROM launchplane_provider_target_backfill_items(only_provider, only_context, only_instance) AS i
-        )
-        SELECT json_build_object(
-            'status', CASE WHEN count(*) FILTER (WHERE severity = 'blocked') > 0 THEN 'blocked' ELSE 'ok' END,
-            'applied', outcome IS NOT NULL,
-            'inspected_route_count', count(*) FILTER (WHERE status <> 'no_matching_routes'),
-            'blocked_count', count(*) FILTER (WHERE severity = 'blocked'),
-            'warning_count', count(*) FILTER (WHERE severity = 'warning'),
-            'counts', (SELECT coalesce(json_object_agg(c.status, c.n ORDER BY c.status), '{}')
-                         FROM (SELECT status, count(*) AS n FROM items GROUP BY status) AS c),
-            'items', coalesce(json_agg(json_strip_nulls(json_build_object(
-                'context', context, 'instance', instance, 'status', status, 'severity', severity, 'detail', detail,
-                'projected_record', projected)) ORDER BY context, instance), '[]'))
-          FROM items);
+    RETURN launchplane_backfill_report(true, only_provider, only_context, only_instance, made, lost);
 END
 $$;
 

@@ -10,8 +10,17 @@
 	X(confirmation_required, 400, false, "The confirmation phrase is missing or not exact")                        \
 	X(idempotency_key_required, 400, false, "The route needs the Idempotency-Key header")                          \
 	X(invalid_dokploy_target_setup, 400, false, "The target setup cannot be done as asked")                        \
+	X(invalid_dokploy_target_inspect, 400, false, "The target cannot be inspected as asked")                       \
+	X(invalid_context_cutover_request, 400, false, "The product cannot move between these contexts as asked")      \
+	X(invalid_context_cutover_audit_request, 400, false, "The contexts cannot be compared as asked")               \
+	X(invalid_legacy_context_cleanup_request, 400, false,                                                          \
+	  "The old context cannot be cleaned up as asked; blocked items lack their twin in the target context")        \
 	X(runtime_key_safety_failed, 400, false, "A secret may not be bound there under the active key-safety policy") \
 	X(product_driver_mismatch, 403, false, "The product's profile is not configured for this driver or lane")      \
+	X(context_not_in_product_boundary, 403, false,                                                                 \
+	  "The context is not the product's, or still is where it must no longer be")                                  \
+	X(provider_target_conflict, 409, false,                                                                        \
+	  "The recorded provider target of the lane is out of date or names something else; it is not overwritten")    \
 	X(idempotency_key_reused, 409, false, "The Idempotency-Key was used with another request")                     \
 	X(local_operator_dry_run_required, 409, false, "Record a dry-run of the same request first")                   \
 	X(odoo_stable_target_replacement_operation_active, 409, false,                                                 \
@@ -32,6 +41,7 @@
 	X(verification_failed, 502, false, "The lane does not prove that it runs what was deployed")                   \
 	X(upstream_lost, 502, false, "The provider accepted a request and lost it")                                    \
 	X(provider_refused, 502, false, "A provider refused what was asked; the same again will not do better")        \
+	X(target_logs_unavailable, 503, true, "The provider does not hand out the target's log right now")             \
 	X(authz_policy_unavailable, 503, false, "No active policy record exists")                                      \
 	X(database_storage_required, 503, false, "The route needs the PostgreSQL store")                               \
 	X(runtime_key_safety_unavailable, 503, false, "No active runtime key-safety policy exists; apply one first")

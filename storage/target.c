@@ -1,5 +1,8 @@
 #include "storage/target.h"
 
+#include "storage/codes.h"
+#include "storage/target.sql.h"
+
 static const struct field shopify_fields[] = {
 	F_STRINGS(shopify_policy, protected_store_keys, TRIMMED | LOWERED | NON_BLANK),
 	F_END,
@@ -69,44 +72,52 @@ static const struct field provider_target_fields[] = {
 const struct contract provider_target_contract =
         CONTRACT(provider_target, provider_target_fields, "A lane's target, whatever the provider");
 
-void provider_target_project(struct arena *a, const struct dokploy_target *t, const struct dokploy_target_id *id,
-                             struct provider_target *out)
+struct guard_texts {
+	const char *target, *id, *expected;
+};
+
+static struct guard_texts texts_of(struct arena *a, const struct target_change *c)
 {
-	*out = (struct provider_target){
-		.context = t->context,
-		.instance = t->instance,
-		.provider_id = "dokploy",
-		.target_category = t->target_type == TARGET_COMPOSE ? 2 : 1,
-		.target_id = id->target_id,
-		.display_name = t->target_name[0] ? t->target_name : t->instance,
-		.provider_target_type = target_type_names[t->target_type],
-		.updated_at = strcmp(t->updated_at, id->updated_at) >= 0 ? t->updated_at : id->updated_at,
-		.source_label = t->source_label[0] ? t->source_label : id->source_label,
+	return (struct guard_texts){
+		.target = c->target ? contract_text(a, &dokploy_target_contract, c->target) : NULL,
+		.id = c->id ? contract_text(a, &dokploy_target_id_contract, c->id) : NULL,
+		.expected = c->expected ? contract_text(a, &deployed_target_contract, c->expected) : NULL,
 	};
-	if (t->project_name[0])
-		map_set(a, &out->provider_evidence, "project_name", t->project_name);
 }
 
-static bool same_map(const struct text_map *x, const struct text_map *y)
+static bool judge(const struct rows *rows, const struct target_change *c, struct err *err)
 {
-	if (x->n != y->n)
+	return row_is_null(rows, 0, 0) || err_set(err, &E_provider_target_conflict, "%s/%s: %s", c->context, c->instance,
+	                                          row_text(rows, 0, 0));
+}
+
+bool target_check(struct task *t, const struct target_change *c, const char **provider_row, struct err *err)
+{
+	struct rows rows;
+	struct guard_texts x = texts_of(t->arena, c);
+	if (!db_query(t, &Q_target_refusal,
+	              PARAMS(P_TEXT(c->context), P_TEXT(c->instance), P_TEXT(x.target), P_TEXT(x.id), P_TEXT(x.expected)),
+	              &rows, err) ||
+	    !judge(&rows, c, err))
 		return false;
-	for (size_t i = 0; i < x->n; i++) {
-		const char *other = map_get(y, x->v[i].key);
-		if (!other || strcmp(other, x->v[i].value) != 0)
-			return false;
-	}
+	*provider_row = row_text(&rows, 0, 1);
 	return true;
 }
 
-bool provider_target_same(const struct provider_target *x, const struct provider_target *y, const char **differs)
+bool target_write(struct tx *tx, const struct target_change *c, const char **provider_row, struct err *err)
 {
-	*differs = strcmp(x->provider_id, y->provider_id) != 0                     ? "provider_id"
-	           : x->target_category != y->target_category                      ? "target_category"
-	           : strcmp(x->target_id, y->target_id) != 0                       ? "target_id"
-	           : strcmp(x->display_name, y->display_name) != 0                 ? "display_name"
-	           : strcmp(x->provider_target_type, y->provider_target_type) != 0 ? "provider_target_type"
-	           : !same_map(&x->provider_evidence, &y->provider_evidence)       ? "provider_evidence"
-	                                                                           : NULL;
-	return *differs == NULL;
+	struct rows rows;
+	struct guard_texts x = texts_of(tx_task(tx)->arena, c);
+	tx_send(tx, &Q_target_lock, PARAMS(P_TEXT(c->context), P_TEXT(c->instance)));
+	if (!tx_query(tx, &Q_target_refusal,
+	              PARAMS(P_TEXT(c->context), P_TEXT(c->instance), P_TEXT(x.target), P_TEXT(x.id), P_TEXT(x.expected)),
+	              &rows, err) ||
+	    !judge(&rows, c, err))
+		return false;
+	if (!tx_query(tx, &Q_target_write,
+	              PARAMS(P_TEXT(c->context), P_TEXT(c->instance), P_TEXT(x.target), P_TEXT(x.id), P_TEXT(x.expected)),
+	              &rows, err))
+		return false;
+	*provider_row = row_text(&rows, 0, 0);
+	return true;
 }

@@ -2,6 +2,7 @@
  * row. Shapes: facts/config-health.md 5.1, 5.6. */
 #pragma once
 
+#include "storage/db.h"
 #include "storage/evidence.h"
 
 struct shopify_policy {
@@ -42,8 +43,24 @@ struct provider_target {
 };
 extern const struct contract provider_target_contract;
 
-/* The provider row a complete Dokploy pair stands for (config-health.md 5.6). */
-void provider_target_project(struct arena *a, const struct dokploy_target *t, const struct dokploy_target_id *id,
-                             struct provider_target *out);
-/* Whether two rows name the same thing: times and labels do not count. *differs names the first difference. */
-bool provider_target_same(const struct provider_target *x, const struct provider_target *y, const char **differs);
+/* ---- the dual write (config-health.md 5.6) ----
+ *
+ * Every path that changes a lane's target records goes through these two, or through Q_target_write in an operation's
+ * checkpoint. The recorded provider row is checked first: when it names something else than the records will, or is
+ * out of date, nothing is written (E_provider_target_conflict). Then the halves that are given are written (NULL: that
+ * half stays), then the provider row that the pair stands for; while a half is missing no row is made up. expected: what
+ * the caller says is recorded now, NULL: nothing said; only what is named so is replaced by something else. */
+
+struct deployed_target;
+struct target_change {
+	const char *context, *instance;
+	const struct dokploy_target *target;
+	const struct dokploy_target_id *id;
+	const struct deployed_target *expected;
+};
+/* Asks without writing, for plans. *provider_row is the row it leads to, JSON, NULL while the pair is incomplete. */
+SUSPENDS bool target_check(struct task *t, const struct target_change *change, const char **provider_row,
+                           struct err *err);
+/* Writes inside tx, with the lane's records locked until its end. */
+SUSPENDS bool target_write(struct tx *tx, const struct target_change *change, const char **provider_row,
+                           struct err *err);

@@ -7,6 +7,9 @@ SELECT launchplane_target_refusal($1, $2, $3::jsonb, $4::jsonb, $5::jsonb),
            coalesce($3::jsonb, (SELECT payload::jsonb FROM launchplane_dokploy_targets WHERE context = $1 AND instance = $2)),
            coalesce($4::jsonb, (SELECT payload::jsonb FROM launchplane_dokploy_target_ids WHERE context = $1 AND instance = $2)));
 
+-- name: target_lock
+SELECT pg_advisory_xact_lock(hashtext('launchplane_target'), hashtext($1::text || '/' || $2::text));
+
 -- name: target_write
 SELECT launchplane_write_target($1, $2, $3::json, $4::json, $5::json);
 
@@ -28,8 +31,27 @@ UPDATE launchplane_dokploy_targets t
 -- name: provider_target_audit
 SELECT launchplane_provider_target_audit($1, $2, $3);
 
+-- name: provider_target_backfill_plan
+SELECT launchplane_backfill_report(false, $1, $2, $3, '{}', '{}');
+
 -- name: provider_target_backfill
-SELECT launchplane_write_backfill($1::boolean, $2, $3, $4);
+SELECT launchplane_write_backfill($1, $2, $3);
+
+-- name: provider_target_backfill_lane
+-- What backfilling one lane comes to: whether its row is to be written, and the report when it is.
+SELECT i.status = 'would-create',
+       launchplane_backfill_report(true, 'dokploy', $1, $2,
+                                   CASE WHEN i.status = 'would-create' THEN ARRAY[$1::text || '/' || $2::text] ELSE '{}' END, '{}')
+  FROM launchplane_provider_target_backfill_items('dokploy', $1, $2) AS i;
+
+-- name: provider_target_insert
+-- A row that appeared meanwhile fails the statement: it is never overwritten.
+INSERT INTO launchplane_provider_targets
+    (context, instance, provider_id, target_category, target_id, display_name, provider_target_type, updated_at, payload)
+SELECT l.context, l.instance, l.projected ->> 'provider_id', l.projected ->> 'target_category', l.projected ->> 'target_id',
+       l.projected ->> 'display_name', l.projected ->> 'provider_target_type', l.projected ->> 'updated_at', l.projected::json
+  FROM launchplane_target_lanes('dokploy', $1, $2) AS l
+ WHERE l.status = 'missing_provider_target';
 
 -- name: target_list
 -- Tracked targets with their ids, environments by key alone.
@@ -49,3 +71,9 @@ SELECT launchplane_target_summary(t.payload::jsonb, i.payload::jsonb),
 
 -- name: target_read_for_update
 SELECT payload FROM launchplane_dokploy_targets WHERE context = $1 AND instance = $2 FOR UPDATE;
+
+-- name: target_preflight_counts
+SELECT (SELECT count(*) FROM launchplane_authz_policies WHERE status = 'active'),
+       (SELECT count(*) FROM launchplane_dokploy_target_ids),
+       (SELECT count(*) FROM launchplane_runtime_environments),
+       (SELECT count(*) FROM launchplane_secret_bindings WHERE status = 'configured');

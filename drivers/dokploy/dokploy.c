@@ -2,6 +2,7 @@
 
 #include "core/http_client.h"
 #include "core/redact.h"
+#include "drivers/dokploy/dokploy_internal.h"
 #include "storage/codes.h"
 
 #include <assert.h>
@@ -10,10 +11,6 @@
 #define BODY_SHOWN      240 /* bytes of an error answer that a message carries */
 
 const char *const schedule_type_names[] = { "application", "compose", "server", "dokploy-server", NULL };
-
-struct param {
-	const char *name, *value;
-};
 
 /* ---- one request ---- */
 
@@ -28,7 +25,7 @@ static void add_escaped(struct buf *b, const char *s)
 	}
 }
 
-static const char *call_url(struct task *t, const struct dokploy *d, const char *procedure, const struct param *params,
+static const char *call_url(struct task *t, const struct dokploy *d, const char *procedure, const struct dokploy_param *params,
                             size_t n)
 {
 	size_t host = strlen(d->host);
@@ -93,7 +90,7 @@ static void read_answer(struct task *t, const struct http_answer *answer, struct
 	json_set_str(t->arena, out, "raw", answer->body);
 }
 
-static SUSPENDS bool call(struct task *t, struct dokploy *d, const char *procedure, const struct param *params,
+static SUSPENDS bool call(struct task *t, struct dokploy *d, const char *procedure, const struct dokploy_param *params,
                           size_t n, const struct json *body, uint32_t timeout_ms, struct json *out, struct err *err)
 {
 	const char *method = body ? "POST" : "GET";
@@ -133,8 +130,8 @@ static SUSPENDS bool call(struct task *t, struct dokploy *d, const char *procedu
 	return true;
 }
 
-static SUSPENDS bool get(struct task *t, struct dokploy *d, const char *procedure, const struct param *params, size_t n,
-                         struct json *out, struct err *err)
+bool dokploy_get(struct task *t, struct dokploy *d, const char *procedure, const struct dokploy_param *params, size_t n,
+                 struct json *out, struct err *err)
 {
 	return call(t, d, procedure, params, n, NULL, CALL_TIMEOUT_MS, out, err);
 }
@@ -142,16 +139,16 @@ static SUSPENDS bool get(struct task *t, struct dokploy *d, const char *procedur
 static SUSPENDS bool get_by(struct task *t, struct dokploy *d, const char *procedure, const char *name,
                             const char *value, struct json *out, struct err *err)
 {
-	return get(t, d, procedure, &(const struct param){ name, value }, 1, out, err);
+	return dokploy_get(t, d, procedure, &(const struct dokploy_param){ name, value }, 1, out, err);
 }
 
-static SUSPENDS bool post(struct task *t, struct dokploy *d, const char *procedure, const struct json *body,
-                          struct json *out, struct err *err)
+bool dokploy_post(struct task *t, struct dokploy *d, const char *procedure, const struct json *body, struct json *out,
+                  struct err *err)
 {
 	return call(t, d, procedure, NULL, 0, body, CALL_TIMEOUT_MS, out, err);
 }
 
-static bool strange(struct err *err, const char *procedure, const char *wanted)
+bool dokploy_strange(struct err *err, const char *procedure, const char *wanted)
 {
 	return err_set(err, &E_provider_refused, "Dokploy's answer to %s is not %s", procedure, wanted);
 }
@@ -240,7 +237,7 @@ bool dokploy_compose_one(struct task *t, struct dokploy *d, const char *compose_
 	if (!get_by(t, d, "compose.one", "composeId", compose_id, &row, err))
 		return false;
 	if (!text_of(&row, "composeId")[0])
-		return strange(err, "compose.one", "a compose service");
+		return dokploy_strange(err, "compose.one", "a compose service");
 	const struct json *environment = json_get(&row, "environment");
 	*out = (struct dokploy_compose){
 		.id = text_of(&row, "composeId"),
@@ -255,8 +252,12 @@ bool dokploy_compose_one(struct task *t, struct dokploy *d, const char *compose_
 		.status = status_of(t->arena, &row, "composeStatus"),
 		.environment_id = text_of(&row, "environmentId"),
 		.environment_name = text_of(environment, "name"),
+		.project_id = text_of(json_get(environment, "project"), "projectId"),
 		.project_name = text_of(json_get(environment, "project"), "name"),
 		.server_id = text_of(&row, "serverId"),
+		.custom_git_url = text_of(&row, "customGitUrl"),
+		.custom_git_branch = text_of(&row, "customGitBranch"),
+		.custom_git_ssh_key_id = text_of(&row, "customGitSSHKeyId"),
 		.auto_deploy = json_bool(&row, "autoDeploy", false),
 		.randomize = json_bool(&row, "randomize", false),
 		.isolated_deployment = json_bool(&row, "isolatedDeployment", false),
@@ -272,7 +273,7 @@ bool dokploy_compose_set_env(struct task *t, struct dokploy *d, const char *comp
 	struct json body = json_object(), ignored;
 	json_set_str(t->arena, &body, "composeId", compose_id);
 	json_set_str(t->arena, &body, "env", env);
-	return post(t, d, "compose.update", &body, &ignored, err);
+	return dokploy_post(t, d, "compose.update", &body, &ignored, err);
 }
 
 bool dokploy_compose_set_raw(struct task *t, struct dokploy *d, const struct dokploy_compose *live,
@@ -289,7 +290,7 @@ bool dokploy_compose_set_raw(struct task *t, struct dokploy *d, const struct dok
 	json_set_str(t->arena, &body, "composePath", "docker-compose.yml");
 	json_set(t->arena, &body, "autoDeploy", json_of_bool(live->auto_deploy));
 	json_set_str(t->arena, &body, "composeFile", compose_file);
-	return post(t, d, "compose.update", &body, &ignored, err);
+	return dokploy_post(t, d, "compose.update", &body, &ignored, err);
 }
 
 bool dokploy_compose_is_raw(const struct dokploy_compose *live, const char *compose_file)
@@ -305,29 +306,29 @@ bool dokploy_compose_deploy(struct task *t, struct dokploy *d, const char *compo
 	json_set_str(t->arena, &body, "composeId", compose_id);
 	json_set_str(t->arena, &body, "title", title);
 	json_set_str(t->arena, &body, "description", description);
-	return post(t, d, rebuild ? "compose.redeploy" : "compose.deploy", &body, &ignored, err);
+	return dokploy_post(t, d, rebuild ? "compose.redeploy" : "compose.deploy", &body, &ignored, err);
 }
 
 /* A call whose answer is one JSON string. Text that was not JSON counts, an object does not. */
-static SUSPENDS bool get_text(struct task *t, struct dokploy *d, const char *procedure, const struct param *params,
+static SUSPENDS bool get_text(struct task *t, struct dokploy *d, const char *procedure, const struct dokploy_param *params,
                               size_t n, const char **text, struct err *err)
 {
 	struct json answer;
-	if (!get(t, d, procedure, params, n, &answer, err))
+	if (!dokploy_get(t, d, procedure, params, n, &answer, err))
 		return false;
 	if (answer.type == JSON_STRING)
 		*text = answer.string;
 	else if (answer.type == JSON_OBJECT && (answer.n == 0 || (answer.n == 1 && json_get(&answer, "raw"))))
 		*text = text_of(&answer, "raw");
 	else
-		return strange(err, procedure, "text");
+		return dokploy_strange(err, procedure, "text");
 	return true;
 }
 
 bool dokploy_compose_converted(struct task *t, struct dokploy *d, const char *compose_id, const char **yaml,
                                struct err *err)
 {
-	return get_text(t, d, "compose.getConvertedCompose", &(const struct param){ "composeId", compose_id }, 1, yaml,
+	return get_text(t, d, "compose.getConvertedCompose", &(const struct dokploy_param){ "composeId", compose_id }, 1, yaml,
 	                err);
 }
 
@@ -340,7 +341,7 @@ bool dokploy_domains_of_compose(struct task *t, struct dokploy *d, const char *c
 	if (!get_by(t, d, "domain.byComposeId", "composeId", compose_id, &rows, err))
 		return false;
 	if (rows.type != JSON_ARRAY)
-		return strange(err, "domain.byComposeId", "a list");
+		return dokploy_strange(err, "domain.byComposeId", "a list");
 	read_domains(t->arena, &rows, out);
 	return true;
 }
@@ -368,11 +369,11 @@ static SUSPENDS bool write_domain(struct task *t, struct dokploy *d, const char 
                                   struct dokploy_domain *out, struct err *err)
 {
 	struct json row;
-	if (!post(t, d, procedure, body, &row, err))
+	if (!dokploy_post(t, d, procedure, body, &row, err))
 		return false;
 	if (!text_of(&row, "domainId")[0]) {
 		d->maybe_done = true;
-		return strange(err, procedure, "a domain with an id");
+		return dokploy_strange(err, procedure, "a domain with an id");
 	}
 	read_domain(&row, out);
 	return true;
@@ -400,20 +401,20 @@ bool dokploy_domain_delete(struct task *t, struct dokploy *d, const char *domain
 {
 	struct json body = json_object(), ignored;
 	json_set_str(t->arena, &body, "domainId", domain_id);
-	return post(t, d, "domain.delete", &body, &ignored, err);
+	return dokploy_post(t, d, "domain.delete", &body, &ignored, err);
 }
 
 /* ---- deployments ---- */
 
 static SUSPENDS bool list_deployments(struct task *t, struct dokploy *d, const char *procedure,
-                                      const struct param *params, size_t n, struct dokploy_deployments *out,
+                                      const struct dokploy_param *params, size_t n, struct dokploy_deployments *out,
                                       struct err *err)
 {
 	struct json rows;
-	if (!get(t, d, procedure, params, n, &rows, err))
+	if (!dokploy_get(t, d, procedure, params, n, &rows, err))
 		return false;
 	if (rows.type != JSON_ARRAY)
-		return strange(err, procedure, "a list");
+		return dokploy_strange(err, procedure, "a list");
 	read_deployments(t->arena, &rows, out);
 	return true;
 }
@@ -421,14 +422,14 @@ static SUSPENDS bool list_deployments(struct task *t, struct dokploy *d, const c
 bool dokploy_deployments_of_compose(struct task *t, struct dokploy *d, const char *compose_id,
                                     struct dokploy_deployments *out, struct err *err)
 {
-	return list_deployments(t, d, "deployment.allByCompose", &(const struct param){ "composeId", compose_id }, 1,
+	return list_deployments(t, d, "deployment.allByCompose", &(const struct dokploy_param){ "composeId", compose_id }, 1,
 	                        out, err);
 }
 
 bool dokploy_deployments_of_schedule(struct task *t, struct dokploy *d, const char *schedule_id,
                                      struct dokploy_deployments *out, struct err *err)
 {
-	const struct param params[] = { { "id", schedule_id }, { "type", "schedule" } };
+	const struct dokploy_param params[] = { { "id", schedule_id }, { "type", "schedule" } };
 	return list_deployments(t, d, "deployment.allByType", params, 2, out, err);
 }
 
@@ -436,7 +437,7 @@ bool dokploy_deployment_log(struct task *t, struct dokploy *d, const char *deplo
                             const char **text, struct err *err)
 {
 	assert(tail >= 1 && tail <= 10000);
-	const struct param params[] = {
+	const struct dokploy_param params[] = {
 		{ "deploymentId", deployment_id },
 		{ "tail", arena_printf(t->arena, "%lld", (long long)tail) },
 	};
@@ -470,12 +471,12 @@ static void read_schedule(struct arena *a, const struct json *row, struct dokplo
 bool dokploy_schedule_list(struct task *t, struct dokploy *d, const char *list_id, enum schedule_type type,
                            struct dokploy_schedules *out, struct err *err)
 {
-	const struct param params[] = { { "id", list_id }, { "scheduleType", schedule_type_names[type] } };
+	const struct dokploy_param params[] = { { "id", list_id }, { "scheduleType", schedule_type_names[type] } };
 	struct json rows;
-	if (!get(t, d, "schedule.list", params, 2, &rows, err))
+	if (!dokploy_get(t, d, "schedule.list", params, 2, &rows, err))
 		return false;
 	if (rows.type != JSON_ARRAY)
-		return strange(err, "schedule.list", "a list");
+		return dokploy_strange(err, "schedule.list", "a list");
 	*out = (struct dokploy_schedules){ .v = arena_array(t->arena, rows.n + 1, sizeof(*out->v)) };
 	for (uint32_t i = 0; i < rows.n; i++)
 		read_schedule(t->arena, &rows.items[i], &out->v[out->n++]);
@@ -510,14 +511,14 @@ static struct json schedule_body(struct arena *a, const struct dokploy_schedule 
 bool dokploy_schedule_create(struct task *t, struct dokploy *d, const struct dokploy_schedule *wish, struct err *err)
 {
 	struct json body = schedule_body(t->arena, wish), ignored;
-	return post(t, d, "schedule.create", &body, &ignored, err);
+	return dokploy_post(t, d, "schedule.create", &body, &ignored, err);
 }
 
 bool dokploy_schedule_update(struct task *t, struct dokploy *d, const struct dokploy_schedule *wish, struct err *err)
 {
 	struct json body = schedule_body(t->arena, wish), ignored;
 	json_set_str(t->arena, &body, "scheduleId", wish->id);
-	return post(t, d, "schedule.update", &body, &ignored, err);
+	return dokploy_post(t, d, "schedule.update", &body, &ignored, err);
 }
 
 bool dokploy_schedule_run(struct task *t, struct dokploy *d, const char *schedule_id, uint32_t timeout_ms,
@@ -535,11 +536,11 @@ bool dokploy_schedule_run(struct task *t, struct dokploy *d, const char *schedul
 bool dokploy_session_user(struct task *t, struct dokploy *d, const char **user_id, struct err *err)
 {
 	struct json session;
-	if (!get(t, d, "user.session", NULL, 0, &session, err))
+	if (!dokploy_get(t, d, "user.session", NULL, 0, &session, err))
 		return false;
 	const char *id = text_of(json_get(&session, "user"), "id");
 	if (!id[0])
-		return strange(err, "user.session", "a session: the key belongs to no user or organisation");
+		return dokploy_strange(err, "user.session", "a session: the key belongs to no user or organisation");
 	*user_id = id;
 	return true;
 }
@@ -549,14 +550,14 @@ bool dokploy_session_user(struct task *t, struct dokploy *d, const char **user_i
 bool dokploy_containers(struct task *t, struct dokploy *d, const char *app_name, const char *server_id,
                         struct dokploy_containers *out, struct err *err)
 {
-	const struct param params[] = { { "appName", app_name },
+	const struct dokploy_param params[] = { { "appName", app_name },
 		                        { "appType", "docker-compose" },
 		                        { "serverId", server_id } };
 	struct json rows;
-	if (!get(t, d, "docker.getContainersByAppNameMatch", params, server_id[0] ? 3 : 2, &rows, err))
+	if (!dokploy_get(t, d, "docker.getContainersByAppNameMatch", params, server_id[0] ? 3 : 2, &rows, err))
 		return false;
 	if (rows.type != JSON_ARRAY)
-		return strange(err, "docker.getContainersByAppNameMatch", "a list");
+		return dokploy_strange(err, "docker.getContainersByAppNameMatch", "a list");
 	*out = (struct dokploy_containers){ .v = arena_array(t->arena, rows.n + 1, sizeof(*out->v)) };
 	for (uint32_t i = 0; i < rows.n; i++) {
 		const struct json *row = &rows.items[i];
@@ -573,9 +574,9 @@ bool dokploy_containers(struct task *t, struct dokploy *d, const char *app_name,
 bool dokploy_container_config(struct task *t, struct dokploy *d, const char *container_id, const char *server_id,
                               struct dokploy_container_config *out, struct err *err)
 {
-	const struct param params[] = { { "containerId", container_id }, { "serverId", server_id } };
+	const struct dokploy_param params[] = { { "containerId", container_id }, { "serverId", server_id } };
 	struct json row;
-	if (!get(t, d, "docker.getConfig", params, server_id[0] ? 2 : 1, &row, err))
+	if (!dokploy_get(t, d, "docker.getConfig", params, server_id[0] ? 2 : 1, &row, err))
 		return false;
 	const struct json *config = json_get(&row, "Config");
 	if (!config)
@@ -607,10 +608,15 @@ bool dokploy_application_one(struct task *t, struct dokploy *d, const char *appl
 	if (!get_by(t, d, "application.one", "applicationId", application_id, &row, err))
 		return false;
 	if (!text_of(&row, "applicationId")[0])
-		return strange(err, "application.one", "an application");
+		return dokploy_strange(err, "application.one", "an application");
+	const struct json *environment = json_get(&row, "environment");
 	*out = (struct dokploy_application){
 		.id = text_of(&row, "applicationId"),
 		.name = text_of(&row, "name"),
+		.description = json_str(&row, "description", NULL),
+		.environment_name = text_of(environment, "name"),
+		.project_id = text_of(json_get(environment, "project"), "projectId"),
+		.project_name = text_of(json_get(environment, "project"), "name"),
 		.app_name = text_of(&row, "appName"),
 		.source_type = text_of(&row, "sourceType"),
 		.docker_image = text_of(&row, "dockerImage"),
@@ -640,7 +646,7 @@ bool dokploy_application_save_env(struct task *t, struct dokploy *d, const struc
 	json_set_str(t->arena, &body, "buildArgs", live->build_args ? live->build_args : "");
 	json_set_str(t->arena, &body, "buildSecrets", live->build_secrets ? live->build_secrets : "");
 	json_set(t->arena, &body, "createEnvFile", json_of_bool(live->create_env_file));
-	return post(t, d, "application.saveEnvironment", &body, &ignored, err);
+	return dokploy_post(t, d, "application.saveEnvironment", &body, &ignored, err);
 }
 
 static void read_services(struct arena *a, const struct json *project, const struct json *environment, const char *list,
@@ -670,10 +676,10 @@ static void read_services(struct arena *a, const struct json *project, const str
 bool dokploy_project_all(struct task *t, struct dokploy *d, struct dokploy_services *out, struct err *err)
 {
 	struct json projects;
-	if (!get(t, d, "project.all", NULL, 0, &projects, err))
+	if (!dokploy_get(t, d, "project.all", NULL, 0, &projects, err))
 		return false;
 	if (projects.type != JSON_ARRAY)
-		return strange(err, "project.all", "a list");
+		return dokploy_strange(err, "project.all", "a list");
 	*out = (struct dokploy_services){ 0 };
 	for (uint32_t i = 0; i < projects.n; i++) {
 		const struct json *environments = json_get(&projects.items[i], "environments");

@@ -53,8 +53,9 @@ struct dokploy_compose {
 	const char *id, *name, *app_name;
 	const char *description; /* NULL when it is not a string */
 	const char *source_type, *compose_type, *compose_path, *compose_file, *env, *status;
-	const char *environment_id, *environment_name, *project_name;
+	const char *environment_id, *environment_name, *project_id, *project_name;
 	const char *server_id; /* "": Dokploy's own host */
+	const char *custom_git_url, *custom_git_branch, *custom_git_ssh_key_id;
 	bool auto_deploy, randomize, isolated_deployment;
 	struct dokploy_domains domains;
 	struct dokploy_deployments deployments; /* in no order */
@@ -93,7 +94,8 @@ struct dokploy_application {
 	const char *id, *name, *app_name, *source_type, *docker_image, *username, *registry_url, *env, *status;
 	const char *build_args, *build_secrets; /* NULL when null */
 	const char *password;                   /* of the registry; never to be shown */
-	const char *environment_id, *server_id;
+	const char *description; /* NULL when it is not a string */
+	const char *environment_id, *environment_name, *project_id, *project_name, *server_id;
 	bool create_env_file;
 	struct dokploy_domains domains;
 	struct dokploy_deployments deployments; /* in no order */
@@ -175,6 +177,46 @@ SUSPENDS bool dokploy_application_one(struct task *t, struct dokploy *d, const c
 /* Replaces the environment text; build arguments and secrets stay as in live. */
 SUSPENDS bool dokploy_application_save_env(struct task *t, struct dokploy *d, const struct dokploy_application *live,
                                            const char *env, struct err *err);
+
+/* The last lines (1 to 10000) of a container's or an application's log; since "all" or 10m, search "" for all lines. As
+ * they are: redact before showing. The answer's form differs between releases. */
+struct dokploy_log_wish {
+	int64_t lines;
+	const char *since, *search;
+};
+SUSPENDS bool dokploy_compose_log(struct task *t, struct dokploy *d, const char *compose_id, const char *container_id,
+                                  const struct dokploy_log_wish *wish, struct json *out, struct err *err);
+SUSPENDS bool dokploy_application_log(struct task *t, struct dokploy *d, const char *application_id,
+                                      const struct dokploy_log_wish *wish, struct json *out, struct err *err);
+
+/* Making projects, environments and services. None of it is idempotent, and names need not be unique: the description
+ * can carry a mark to find them by. */
+struct dokploy_thing {
+	const char *id, *name, *description; /* never NULL */
+};
+struct dokploy_things {
+	size_t n;
+	struct dokploy_thing *v;
+};
+struct dokploy_new_service {
+	const char *name, *app_name, *environment_id, *server_id, *description; /* server_id "": Dokploy's own host */
+	bool is_compose;
+};
+SUSPENDS bool dokploy_projects(struct task *t, struct dokploy *d, struct dokploy_things *out, struct err *err);
+SUSPENDS bool dokploy_project_create(struct task *t, struct dokploy *d, const char *name, const char *description,
+                                     const char **id, struct err *err);
+SUSPENDS bool dokploy_environments(struct task *t, struct dokploy *d, const char *project_id,
+                                   struct dokploy_things *out, struct err *err);
+SUSPENDS bool dokploy_environment_create(struct task *t, struct dokploy *d, const char *project_id, const char *name,
+                                         const char *description, const char **id, struct err *err);
+/* Ids and names of an environment's services of one kind; descriptions are "". */
+SUSPENDS bool dokploy_environment_services(struct task *t, struct dokploy *d, const char *environment_id,
+                                           bool is_compose, struct dokploy_things *out, struct err *err);
+SUSPENDS bool dokploy_service_create(struct task *t, struct dokploy *d, const struct dokploy_new_service *wish,
+                                     const char **id, struct err *err);
+/* Where a compose service's file comes from. */
+SUSPENDS bool dokploy_compose_set_source(struct task *t, struct dokploy *d, const char *compose_id,
+                                         const char *source_type, const char *compose_path, struct err *err);
 
 /* Every service the key may see. */
 SUSPENDS bool dokploy_project_all(struct task *t, struct dokploy *d, struct dokploy_services *out, struct err *err);

@@ -4,6 +4,7 @@
 #include "core/redact.h"
 #include "drivers/dokploy/credentials.h"
 #include "drivers/dokploy/deployment_watch.h"
+#include "drivers/dokploy/domain_route.h"
 #include "drivers/dokploy/env_text.h"
 #include "drivers/odoo/compose_file.h"
 #include "drivers/odoo/replacement.h"
@@ -307,25 +308,6 @@ SUSPENDS enum phase_outcome replacement_source(struct task *t, struct operation 
 
 /* ---- routes ---- */
 
-static const struct dokploy_domain *domain_of(const struct dokploy_domains *domains, const char *host, size_t *count)
-{
-	const struct dokploy_domain *found = NULL;
-	*count = 0;
-	for (size_t i = 0; i < domains->n; i++)
-		if (strcasecmp(domains->v[i].host, host) == 0) {
-			found = found ? found : &domains->v[i];
-			++*count;
-		}
-	return found;
-}
-
-static bool domain_is(const struct dokploy_domain *d, const struct dokploy_domain *wish)
-{
-	return d->port == wish->port && d->https == wish->https && strcmp(d->service_name, wish->service_name) == 0 &&
-	       strcmp(d->path, "/") == 0 && !d->strip_path && strcmp(d->domain_type, "compose") == 0 &&
-	       strcmp(d->certificate_type, wish->certificate_type) == 0;
-}
-
 static void note_domain(struct task *t, struct replacement_state *s, const char *host, const struct dokploy_domain *d,
                         const char *action)
 {
@@ -347,39 +329,15 @@ static void note_domain(struct task *t, struct replacement_state *s, const char 
 	map_set(a, m, arena_printf(a, "%sunique_config_key_present", p), d->has_config_key ? "true" : "false");
 }
 
-/* Looks before it creates: Dokploy would take a second row of the same host. */
 static SUSPENDS bool reconcile_host(struct task *t, struct dokploy *d, struct replacement_state *s,
                                     const struct dokploy_domains *domains, const char *host, struct err *err)
 {
-	size_t rows;
-	const struct dokploy_domain *known = domain_of(domains, host, &rows);
-	struct dokploy_domain wish = { .host = host,
-		                       .path = "/",
-		                       .internal_path = "/",
-		                       .port = s->runtime_port,
-		                       .https = true,
-		                       .service_name = "web",
-		                       .domain_type = "compose",
-		                       .compose_id = s->target_id,
-		                       .certificate_type =
-		                               known && known->certificate_type[0] ? known->certificate_type : "none",
-		                       .cert_resolver = "" };
-	struct dokploy_domain row;
-	const char *action = !known ? "created" : domain_is(known, &wish) ? "unchanged" : "updated";
-	if (!known) {
-		if (!dokploy_domain_create(t, d, &wish, &row, err))
-			return false;
-	} else if (action[1] == 'p') {
-		if (!dokploy_domain_update(t, d, known->id, &wish, &row, err))
-			return false;
-	} else {
-		row = *known;
-	}
-	if (!row.id[0])
-		return err_set(err, &E_provider_refused, "Dokploy gave no domain id for %s", host);
-	note_domain(t, s, host, &row, action);
+	struct domain_route route;
+	if (!domain_route_host(t, d, domains, s->target_id, host, s->runtime_port, &route, err))
+		return false;
+	note_domain(t, s, host, &route.row, route.action);
 	replacement_note(t, s, arena_printf(t->arena, "domain_route_%s_row_count", host),
-	                 arena_printf(t->arena, "%zu", known ? rows : 1));
+	                 arena_printf(t->arena, "%zu", route.rows));
 	return true;
 }
 
@@ -398,7 +356,7 @@ SUSPENDS enum phase_outcome replacement_routes(struct task *t, struct operation 
 	replacement_note(t, s, "domain_record_count", arena_printf(t->arena, "%zu", domains.n));
 	for (size_t i = 0; i < s->hosts.n; i++) {
 		size_t rows;
-		const struct dokploy_domain *row = domain_of(&domains, s->hosts.v[i], &rows);
+		const struct dokploy_domain *row = domain_of_host(&domains, s->hosts.v[i], &rows);
 		if (!row || !row->id[0] || row->port != s->runtime_port || strcmp(row->service_name, "web") != 0) {
 			err_set(err, &E_provider_refused,
 			        "Dokploy did not keep the route of %s to service web on port %lld", s->hosts.v[i],

@@ -125,6 +125,15 @@ const char *url_escaped(struct arena *a, const char *text)
 	return buf_cstr(&b);
 }
 
+/* The flag that fills the n bytes "{name}" of a path, NULL when a positional does. */
+static const char *path_argument(const struct settings *s, const struct api_call *call, const char *name, size_t n)
+{
+	for (const struct argument *g = call->arguments; g && g->flag; g++)
+		if (strlen(g->member) == n && strncmp(g->member, name, n) == 0)
+			return setting(s, g->flag);
+	return NULL;
+}
+
 static const char *request_path(struct arena *a, const struct settings *s, const struct api_call *call)
 {
 	struct buf b = buf_in(a);
@@ -134,14 +143,15 @@ static const char *request_path(struct arena *a, const struct settings *s, const
 			buf_char(&b, *p);
 			continue;
 		}
-		assert(next < s->positionals_n);
-		buf_str(&b, url_escaped(a, s->positionals[next++]));
-		p = strchr(p, '}');
+		const char *end = strchr(p, '}'), *value = path_argument(s, call, p, (size_t)(end - p) + 1);
+		assert(value || next < s->positionals_n);
+		buf_str(&b, url_escaped(a, value ? value : s->positionals[next++]));
+		p = end;
 	}
 	const char *join = "?";
 	bool is_get = strcmp(call->method, "GET") == 0;
 	for (const struct argument *g = call->arguments; is_get && g && g->flag; g++)
-		if (setting(s, g->flag)) {
+		if (g->member[0] != '{' && setting(s, g->flag)) {
 			buf_printf(&b, "%s%s=%s", join, g->member, url_escaped(a, setting(s, g->flag)));
 			join = "&";
 		}
@@ -173,7 +183,7 @@ static bool request_body(struct arena *a, const struct api_request *r, const cha
 		}
 	}
 	for (const struct argument *g = call->arguments; g && g->flag; g++)
-		if (setting(s, g->flag)) {
+		if (g->member[0] != '{' && setting(s, g->flag)) {
 			if (!argument_value(s, g, &value, err))
 				return false;
 			set_members(a, &body, g->member, value);
@@ -186,6 +196,8 @@ static bool request_body(struct arena *a, const struct api_request *r, const cha
 	}
 	if (call->flags & API_POLICY)
 		json_set_str(a, &body, "product", "launchplane");
+	if (call->operation_name)
+		json_set_str(a, &body, "operation", call->operation_name);
 	*out = json_text(a, &body);
 	return true;
 }
@@ -263,6 +275,10 @@ static NO_ROLE_CHECK int api_main(struct client *c, void *arg)
 	if (reply.status < 200 || reply.status > 299)
 		return client_refused(c, &reply);
 	print_answer(c, call, &reply);
+	if (call->verdict) {
+		const struct json *verdict = json_path(&reply.doc, call->verdict);
+		return verdict && verdict->type == JSON_STRING && strcmp(verdict->string, "ok") == 0 ? 0 : EXIT_FAILED;
+	}
 	if (!call->operation || !setting_on(r->settings, "--watch"))
 		return 0;
 	const struct json *id = json_path(&reply.doc, call->operation);

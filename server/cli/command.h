@@ -20,7 +20,8 @@ enum argument_kind {
 
 struct argument {
 	const char *flag;   /* NULL ends the table */
-	const char *member; /* query parameter of a GET, else dotted path in the body; a blank separates several */
+	const char *member; /* query parameter of a GET, else dotted path in the body; a blank separates several;
+	                       "{name}": that part of the path */
 	enum argument_kind kind;
 	bool is_required;
 };
@@ -46,6 +47,8 @@ struct api_call {
 	const char *input_member;     /* of the body, that the input file becomes; NULL: the input file is the body */
 	const char *operation;        /* where an answer names the operation that --watch follows */
 	unsigned flags;
+	const char *verdict;   /* dotted, in the answer: the command fails unless it is "ok" there */
+	const char *operation_name; /* sent as body.operation, where one route has several commands */
 };
 
 struct command {
@@ -64,6 +67,7 @@ extern const struct command storage_commands[];
 extern const struct command operation_commands[];
 extern const struct command evidence_commands[];
 extern const struct command config_commands[];
+extern const struct command target_commands[];
 extern const struct command odoo_commands[];
 extern const struct command policy_commands[];
 extern const struct command docs_commands[];

@@ -8,7 +8,7 @@
 const struct command *const all_commands[] = {
 	service_commands,  storage_commands, operation_commands,
 	evidence_commands, config_commands,  odoo_commands,
-	policy_commands,   docs_commands,    NULL,
+	policy_commands,   target_commands,  docs_commands, NULL,
 };
 
 bool command_has_options(const struct command *c, const struct setting *table)

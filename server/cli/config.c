@@ -1,4 +1,4 @@
-/* Configuration authority: product profiles, runtime values and secrets, key safety, provider targets. */
+/* Configuration authority: product profiles, runtime values and secrets, key safety. */
 #include "server/cli/client.h"
 
 static const struct setting *const show_options[] = { client_settings, NULL };
@@ -30,19 +30,6 @@ static const struct api_call config_apply = { "POST", "/v1/product-config/apply"
 	                                      .flags = API_MODES };
 static const struct api_call key_safety_apply = { "POST", "/v1/runtime-key-safety/policies/apply", 0 };
 
-static const struct setting setup_settings[] = {
-	{ "--reason", NULL, NULL, "TEXT", "Why, for the record", 0 },
-	{ "--confirmation", NULL, NULL, "PHRASE", "The phrase that applying asks for", 0 },
-	{ 0 },
-};
-static const struct argument setup_arguments[] = { { "--reason", "reason" },
-	                                           { "--confirmation", "confirmation" },
-	                                           { 0 } };
-static const struct setting *const setup_options[] = { input_settings,       mode_settings,   setup_settings,
-	                                               idempotency_settings, client_settings, NULL };
-static const struct api_call target_setup = { "POST", "/v1/dokploy-targets/setup", setup_arguments,
-	                                      .flags = API_MODES | API_NEEDS_KEY };
-
 const struct command config_commands[] = {
 	{ "product-profiles", "list", "All product profiles", NULL, 0, profile_list_options, api_run, &profile_list },
 	{ "product-profiles", "show", "One product profile", "PRODUCT", 1, show_options, api_run, &profile_show },
@@ -51,7 +38,5 @@ const struct command config_commands[] = {
 	  api_run, &config_apply },
 	{ "runtime-key-safety", "apply", "Merge rules into the key-safety policy", NULL, 0, write_options, api_run,
 	  &key_safety_apply },
-	{ "dokploy-targets", "setup", "Record a Dokploy target of a lane", NULL, 0, setup_options, api_run,
-	  &target_setup },
 	{ 0 },
 };

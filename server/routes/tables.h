@@ -11,6 +11,8 @@ extern const struct route preview_routes[];
 extern const struct route profile_routes[];
 extern const struct route config_routes[];
 extern const struct route target_routes[];
+extern const struct route live_target_routes[];
+extern const struct route provider_target_routes[];
 extern const struct route odoo_routes[];
 extern const struct route odoo_lane_routes[];
 extern const struct route operation_routes[];

@@ -44,9 +44,11 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
               "artifact_protection.read", "ship.plan", "ship.execute", "promote.plan", "promote.execute"],
              [product], [context]),
         rule(["deployment.read", "inventory.read", "secret.list", "secret.read", "backup_gate.read", "promotion.read",
-              "preview.read", "release_tuple.read"], ["launchplane"], [context]),
-        rule(["runtime_key_safety.write", "dokploy_target.setup", "dokploy_target.inspect",
-              "launchplane_service.read", "artifact.read"], ["launchplane"], ["launchplane"]),
+              "preview.read", "release_tuple.read", "target_logs.read", "operations.read", "operations.cancel"],
+             ["launchplane"], [context]),
+        rule(["runtime_key_safety.write", "dokploy_target.setup", "dokploy_target.inspect", "artifact.read",
+              "provider_target.audit", "provider_target.backfill", "launchplane_service.read"],
+             ["launchplane"], ["launchplane"]),
         # Global secrets have no context, and only an empty list or a star matches that.
         rule(["product_config.plan", "product_config.apply"], ["launchplane"], ["*"]),
     ]

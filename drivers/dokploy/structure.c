@@ -1,0 +1,142 @@
+/* Projects, environments, new services, and logs (facts/dokploy.md 2, 3, 4, 8). */
+#include "drivers/dokploy/dokploy_internal.h"
+
+#include <assert.h>
+
+static const char *text_of(const struct json *row, const char *name)
+{
+	return json_str(row, name, "");
+}
+
+static void read_things(struct arena *a, const struct json *rows, const char *id_name, struct dokploy_things *out)
+{
+	uint32_t n = rows && rows->type == JSON_ARRAY ? rows->n : 0;
+	*out = (struct dokploy_things){ .v = arena_array(a, n + 1, sizeof(*out->v)) };
+	for (uint32_t i = 0; i < n; i++)
+		out->v[out->n++] = (struct dokploy_thing){ .id = text_of(&rows->items[i], id_name),
+			                                   .name = text_of(&rows->items[i], "name"),
+			                                   .description = text_of(&rows->items[i], "description") };
+}
+
+/* Where an answer to a creation keeps the new row. */
+static SUSPENDS bool create(struct task *t, struct dokploy *d, const char *procedure, const struct json *body,
+                            const char *inner, const char *id_name, const char **id, struct err *err)
+{
+	struct json row;
+	if (!dokploy_post(t, d, procedure, body, &row, err))
+		return false;
+	const struct json *nested = json_get(&row, inner);
+	*id = text_of(nested && nested->type == JSON_OBJECT ? nested : &row, id_name);
+	if ((*id)[0])
+		return true;
+	d->maybe_done = true;
+	return dokploy_strange(err, procedure, "a row with an id");
+}
+
+bool dokploy_projects(struct task *t, struct dokploy *d, struct dokploy_things *out, struct err *err)
+{
+	struct json rows;
+	if (!dokploy_get(t, d, "project.all", NULL, 0, &rows, err))
+		return false;
+	if (rows.type != JSON_ARRAY)
+		return dokploy_strange(err, "project.all", "a list");
+	read_things(t->arena, &rows, "projectId", out);
+	return true;
+}
+
+bool dokploy_project_create(struct task *t, struct dokploy *d, const char *name, const char *description,
+                            const char **id, struct err *err)
+{
+	struct json body = json_object();
+	json_set_str(t->arena, &body, "name", name);
+	json_set_str(t->arena, &body, "description", description);
+	return create(t, d, "project.create", &body, "project", "projectId", id, err);
+}
+
+bool dokploy_environments(struct task *t, struct dokploy *d, const char *project_id, struct dokploy_things *out,
+                          struct err *err)
+{
+	struct json rows;
+	if (!dokploy_get(t, d, "environment.byProjectId", &(const struct dokploy_param){ "projectId", project_id }, 1,
+	                 &rows, err))
+		return false;
+	if (rows.type != JSON_ARRAY)
+		return dokploy_strange(err, "environment.byProjectId", "a list");
+	read_things(t->arena, &rows, "environmentId", out);
+	return true;
+}
+
+bool dokploy_environment_create(struct task *t, struct dokploy *d, const char *project_id, const char *name,
+                                const char *description, const char **id, struct err *err)
+{
+	struct json body = json_object();
+	json_set_str(t->arena, &body, "projectId", project_id);
+	json_set_str(t->arena, &body, "name", name);
+	json_set_str(t->arena, &body, "description", description);
+	return create(t, d, "environment.create", &body, "environment", "environmentId", id, err);
+}
+
+bool dokploy_environment_services(struct task *t, struct dokploy *d, const char *environment_id, bool is_compose,
+                                  struct dokploy_things *out, struct err *err)
+{
+	struct json row;
+	if (!dokploy_get(t, d, "environment.one", &(const struct dokploy_param){ "environmentId", environment_id }, 1,
+	                 &row, err))
+		return false;
+	read_things(t->arena, json_get(&row, is_compose ? "compose" : "applications"),
+	            is_compose ? "composeId" : "applicationId", out);
+	return true;
+}
+
+bool dokploy_service_create(struct task *t, struct dokploy *d, const struct dokploy_new_service *wish, const char **id,
+                            struct err *err)
+{
+	struct json body = json_object();
+	json_set_str(t->arena, &body, "name", wish->name);
+	json_set_str(t->arena, &body, "appName", wish->app_name);
+	json_set_str(t->arena, &body, "environmentId", wish->environment_id);
+	json_set_str(t->arena, &body, "description", wish->description);
+	json_set_str(t->arena, &body, "serverId", wish->server_id[0] ? wish->server_id : NULL);
+	if (!wish->is_compose)
+		return create(t, d, "application.create", &body, "application", "applicationId", id, err);
+	json_set_str(t->arena, &body, "composeType", "docker-compose");
+	return create(t, d, "compose.create", &body, "compose", "composeId", id, err);
+}
+
+bool dokploy_compose_set_source(struct task *t, struct dokploy *d, const char *compose_id, const char *source_type,
+                                const char *compose_path, struct err *err)
+{
+	struct json body = json_object(), ignored;
+	json_set_str(t->arena, &body, "composeId", compose_id);
+	json_set_str(t->arena, &body, "sourceType", source_type);
+	json_set_str(t->arena, &body, "composePath", compose_path);
+	return dokploy_post(t, d, "compose.update", &body, &ignored, err);
+}
+
+/* ---- logs ---- */
+
+static SUSPENDS bool log_of(struct task *t, struct dokploy *d, const char *procedure, struct dokploy_param *params,
+                            size_t n, const struct dokploy_log_wish *wish, struct json *out, struct err *err)
+{
+	assert(wish->lines >= 1 && wish->lines <= 10000);
+	params[n++] =
+	        (struct dokploy_param){ "tail", arena_printf(t->arena, "%lld", (long long)wish->lines) };
+	params[n++] = (struct dokploy_param){ "since", wish->since };
+	if (wish->search[0])
+		params[n++] = (struct dokploy_param){ "search", wish->search };
+	return dokploy_get(t, d, procedure, params, n, out, err);
+}
+
+bool dokploy_compose_log(struct task *t, struct dokploy *d, const char *compose_id, const char *container_id,
+                         const struct dokploy_log_wish *wish, struct json *out, struct err *err)
+{
+	struct dokploy_param params[5] = { { "composeId", compose_id }, { "containerId", container_id } };
+	return log_of(t, d, "compose.readLogs", params, 2, wish, out, err);
+}
+
+bool dokploy_application_log(struct task *t, struct dokploy *d, const char *application_id,
+                             const struct dokploy_log_wish *wish, struct json *out, struct err *err)
+{
+	struct dokploy_param params[4] = { { "applicationId", application_id } };
+	return log_of(t, d, "application.readLogs", params, 1, wish, out, err);
+}
