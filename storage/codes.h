@@ -31,6 +31,8 @@
 	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
 	X(plan_changed, 409, false,                                                                                    \
 	  "The pinned plan_digest is not that of what would happen now; the answer's plan member has the fresh plan")  \
+	X(promotion_held, 409, false,                                                                                  \
+	  "Promotion to this lane is held since a rollback; lift the hold, with a reason, when it may go on")          \
 	X(operation_finished, 409, false, "The operation has ended and cannot be cancelled")                           \
 	X(operation_cancelled, 409, false, "The operation was cancelled before it took effect")                        \
 	X(operation_blocked, 409, false,                                                                               \

@@ -50,6 +50,11 @@ struct replacement_state {
 	/* how the artifact comes to the lane: a promotion's record and the lane, or marker, it comes from; "" */
 	const char *promotion_record_id, *promoted_from;
 	bool mints_promoted_tuple;
+	/* a rollback */
+	const char *snapshot_name, *source_channel, *rollback_started_at;
+	/* a backup gate: evidence keys and values; it is there already */
+	struct text_map backup;
+	bool backup_is_there;
 	/* web, which scripts on the host stop for a while */
 	bool web_at_risk; /* such a script was asked for */
 	bool workflow_proved;

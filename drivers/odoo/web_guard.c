@@ -104,6 +104,8 @@ SUSPENDS enum phase_outcome lane_web(struct task *t, struct operation *op, struc
 	struct replacement_state *s = op->state;
 	struct dokploy d;
 	enum web_state state = WEB_UNKNOWN;
+	if (!s->web_at_risk)
+		return PHASE_DONE;
 	bool looked = dokploy_open(t, &d, err) && look(t, &d, s, &state, err);
 	if (!looked && err_is(err, &E_cancelled))
 		return PHASE_FAILED;
