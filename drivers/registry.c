@@ -1,8 +1,10 @@
 #include "drivers/registry.h"
 
 #include "drivers/dokploy/target_setup.h"
+#include "drivers/odoo/backup_gate.h"
 #include "drivers/odoo/bootstrap.h"
 #include "drivers/odoo/post_deploy.h"
+#include "drivers/odoo/promotion.h"
 #include "drivers/odoo/replacement.h"
 #include "drivers/target_backfill.h"
 
@@ -10,6 +12,9 @@ const struct op_kind *const all_op_kinds[] = {
 	&odoo_replacement_kind,
 	&odoo_bootstrap_kind,
 	&odoo_post_deploy_kind,
+	&odoo_backup_gate_kind,
+	&odoo_promotion_kind,
+	&odoo_rollback_kind,
 	&target_setup_kind,
 	&target_backfill_kind,
 	NULL,

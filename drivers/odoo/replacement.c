@@ -52,6 +52,7 @@ static const struct field state_fields[] = {
 	F_STR(replacement_state, promotion_record_id, 0),
 	F_STR(replacement_state, promoted_from, 0),
 	F_BOOL(replacement_state, mints_promoted_tuple, 0),
+	F_OBJECT(replacement_state, source_health, 0, &healthcheck_evidence_contract),
 	F_STR(replacement_state, snapshot_name, 0),
 	F_STR(replacement_state, source_channel, 0),
 	F_STR(replacement_state, rollback_started_at, 0),

@@ -50,6 +50,7 @@ struct replacement_state {
 	/* how the artifact comes to the lane: a promotion's record and the lane, or marker, it comes from; "" */
 	const char *promotion_record_id, *promoted_from;
 	bool mints_promoted_tuple;
+	struct healthcheck_evidence source_health;
 	/* a rollback */
 	const char *snapshot_name, *source_channel, *rollback_started_at;
 	/* a backup gate: evidence keys and values; it is there already */
