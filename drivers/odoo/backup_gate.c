@@ -148,11 +148,11 @@ static SUSPENDS bool look_for_gate(struct task *t, struct operation *op, struct 
 		               r->backup_record_id, gate.context, gate.instance);
 	if (gate.status != RELEASE_PASS)
 		return true;
-	if (!same_map(&s->backup, &gate.evidence))
+	if (!same_map(&s->release.backup, &gate.evidence))
 		return err_set(err, &E_operation_blocked,
 		               "Backup gate %s has passed with other paths and is not overwritten: choose another id",
 		               r->backup_record_id);
-	s->backup_is_there = true;
+	s->release.backup_is_there = true;
 	return true;
 }
 
@@ -171,7 +171,7 @@ static SUSPENDS enum phase_outcome gate_target(struct task *t, struct operation 
 	if (!lane_settle_target(t, op, r->timeout_seconds.is_set ? r->timeout_seconds.value : 0, err) ||
 	    !read_target(t, &lane, &target, &has_target, &id, &has_id, err) ||
 	    !runtime_env_resolve(t, t->loop->keyring, &place, &target.env, &runtime, &secret_keys, err) ||
-	    !backup_gate_paths(t->arena, &runtime, r->backup_record_id, &s->backup, err) || !look_for_gate(t, op, err))
+	    !backup_gate_paths(t->arena, &runtime, r->backup_record_id, &s->release.backup, err) || !look_for_gate(t, op, err))
 		return PHASE_FAILED;
 	return PHASE_DONE;
 }
@@ -182,33 +182,33 @@ static SUSPENDS enum phase_outcome gate_schedule(struct task *t, struct operatio
 	const struct backup_gate_request *r = op->request;
 	struct host h;
 	const char *script;
-	if (s->backup_is_there)
+	if (s->release.backup_is_there)
 		return PHASE_DONE;
 	if (!host_open(t, op, s->target_id, &host_backup_gate, &h, err) ||
-	    !backup_gate_script(t->arena, h.live.app_name, r->backup_record_id, &s->backup, &script, err) ||
+	    !backup_gate_script(t->arena, h.live.app_name, r->backup_record_id, &s->release.backup, &script, err) ||
 	    !host_write_script(t, &h, script, &s->workflow, err))
 		return PHASE_FAILED;
-	s->web_at_risk = true;
+	s->web.at_risk = true;
 	return PHASE_DONE;
 }
 
 static SUSPENDS enum phase_outcome gate_capture(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
-	return s->backup_is_there ? PHASE_DONE : host_run_start(t, op, &s->workflow, err);
+	return s->release.backup_is_there ? PHASE_DONE : host_run_start(t, op, &s->workflow, err);
 }
 
 static SUSPENDS enum phase_outcome gate_wait(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
 	struct host_result r;
-	if (s->backup_is_there)
+	if (s->release.backup_is_there)
 		return PHASE_DONE;
 	enum phase_outcome outcome = host_run_wait(t, op, &s->workflow, "capture", s->deploy_timeout_s, &r, err);
 	if (outcome != PHASE_DONE)
 		return outcome;
 	if (host_result_proves(&r, CAPTURED, true)) {
-		s->workflow_proved = true;
+		s->web.workflow_proved = true;
 		return PHASE_DONE;
 	}
 	host_run_failed("the backup", s->target_name, &s->workflow, &r, CAPTURED, err);
@@ -229,7 +229,7 @@ static void write_gate(struct task *t, struct operation *op)
 		                          .source = "launchplane-odoo-prod-backup-gate",
 		                          .required = true,
 		                          .status = RELEASE_PASS,
-		                          .evidence = s->backup };
+		                          .evidence = s->release.backup };
 	operation_write(t, op, &Q_backup_gate_capture,
 	                PARAMS(P_TEXT(gate.record_id), P_TEXT(gate.context), P_TEXT(gate.instance),
 	                       P_TEXT(gate.created_at),
@@ -245,7 +245,7 @@ static SUSPENDS void conclude(struct task *t, struct operation *op, const struct
 	struct arena *a = t->arena;
 	struct json *o = ARENA_NEW(a, struct json), records = json_object();
 	const char *status = failure ? "fail" : "pass";
-	if (!failure && !s->backup_is_there)
+	if (!failure && !s->release.backup_is_there)
 		write_gate(t, op);
 	*o = json_object();
 	json_set_str(a, o, "context", op->context);
@@ -255,7 +255,7 @@ static SUSPENDS void conclude(struct task *t, struct operation *op, const struct
 	json_set_str(a, &records, "backup_record_id", r->backup_record_id);
 	json_set_str(a, &records, "backup_status", status);
 	for (size_t i = 0; i < countof(paths); i++) {
-		const char *path = map_get(&s->backup, paths[i]);
+		const char *path = map_get(&s->release.backup, paths[i]);
 		json_set_str(a, o, paths[i], path ? path : "");
 		json_set_str(a, &records, paths[i], path ? path : "");
 	}

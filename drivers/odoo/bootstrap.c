@@ -215,7 +215,7 @@ static SUSPENDS enum phase_outcome bootstrap_schedule(struct task *t, struct ope
 	if (!lane_workflow_script(t, op, &h, WORKFLOW_BOOTSTRAP, &script, err) ||
 	    !host_write_script(t, &h, script, &s->bootstrap_run, err))
 		return PHASE_FAILED;
-	s->web_at_risk = true;
+	s->web.at_risk = true;
 	return PHASE_DONE;
 }
 
@@ -302,8 +302,8 @@ static SUSPENDS void write_records(struct task *t, struct operation *op, const s
 	if (failure || !read_inventory(t, &lane, &before, &found, &err))
 		return;
 	if (found) { /* the artifact is the same one: how it came here still holds */
-		s->promotion_record_id = before.promotion_record_id;
-		s->promoted_from = before.promoted_from_instance;
+		s->release.promotion_record_id = before.promotion_record_id;
+		s->release.promoted_from = before.promoted_from_instance;
 	}
 	replacement_write_inventory(t, op, &d, s->deployment_record_id);
 }

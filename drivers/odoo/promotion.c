@@ -185,15 +185,15 @@ static void promotion_now(struct task *t, struct operation *op, bool ended, cons
 	replacement_deployment(t, op, failure, &d);
 	*out = (struct promotion){
 		.schema_version = 1,
-		.record_id = s->promotion_record_id,
+		.record_id = s->release.promotion_record_id,
 		.artifact_identity = { r->artifact_id, 1 },
 		.deployment_record_id = s->deployment_record_id,
 		.backup_record_id = r->backup_record_id,
 		.context = r->context,
 		.from_instance = r->from_instance,
 		.to_instance = r->to_instance,
-		.source_health = s->source_health,
-		.backup_gate = { .required = true, .status = RELEASE_PASS, .evidence = s->backup },
+		.source_health = s->release.source_health,
+		.backup_gate = { .required = true, .status = RELEASE_PASS, .evidence = s->release.backup },
 		.deploy = d.deploy,
 		.post_deploy_update = d.post_deploy_update,
 		.destination_health = d.destination_health,
@@ -240,17 +240,17 @@ static SUSPENDS enum phase_outcome promotion_check_phase(struct task *t, struct 
 	           r->timeout_seconds, r->health_timeout_seconds);
 	s->override_phase = OVERRIDE_PROMOTION;
 	s->started_at = utc_now(t);
-	s->promotion_record_id =
+	s->release.promotion_record_id =
 	        arena_printf(t->arena, "promotion-%s-%s-%s-to-%s-%.6s", utc_compact(t->arena, s->started_at), r->context,
 	                     r->from_instance, r->to_instance,
 	                     sha256_text(t->arena, op->operation_id, strlen(op->operation_id)));
-	s->promoted_from = r->from_instance;
-	s->mints_promoted_tuple = true;
-	s->backup = gate.evidence;
+	s->release.promoted_from = r->from_instance;
+	s->release.mints_promoted_tuple = true;
+	s->release.backup = gate.evidence;
 	s->artifact_id = r->artifact_id;
 	s->source_git_ref = source.manifest.source_commit;
 	if (found)
-		s->source_health = inventory.destination_health;
+		s->release.source_health = inventory.destination_health;
 	promotion_now(t, op, false, NULL, &p);
 	write_promotion(t, op, &p);
 	return PHASE_DONE;
@@ -266,7 +266,7 @@ static void promotion_result(struct task *t, struct operation *op, const struct 
 	                                                       ? RELEASE_FAIL
 	                                                       : s->post_deploy_status];
 	const struct text_pair both[] = {
-		{ "promotion_record_id", s->promotion_record_id },
+		{ "promotion_record_id", s->release.promotion_record_id },
 		{ "deployment_record_id", s->deployment_record_id },
 		{ "backup_record_id", r->backup_record_id },
 		{ "release_tuple_id", op->release_tuple_id },
@@ -295,7 +295,7 @@ static SUSPENDS void conclude_promotion(struct task *t, struct operation *op, co
 	const struct replacement_state *s = op->state;
 	struct promotion p;
 	replacement_conclude(t, op, failure);
-	if (s->promotion_record_id[0]) {
+	if (s->release.promotion_record_id[0]) {
 		promotion_now(t, op, true, failure, &p);
 		write_promotion(t, op, &p);
 	}

@@ -5,6 +5,32 @@
 #include "storage/config.sql.h"
 #include "storage/deployment.sql.h"
 
+static const struct field release_fields[] = {
+	F_STR(lane_release, promotion_record_id, 0),
+	F_STR(lane_release, promoted_from, 0),
+	F_BOOL(lane_release, mints_promoted_tuple, 0),
+	F_OBJECT(lane_release, source_health, 0, &healthcheck_evidence_contract),
+	F_STR(lane_release, snapshot_name, 0),
+	F_STR(lane_release, source_channel, 0),
+	F_STR(lane_release, rollback_started_at, 0),
+	F_MAP(lane_release, backup, 0),
+	F_BOOL(lane_release, backup_is_there, 0),
+	F_END,
+};
+static const struct contract lane_release_contract =
+        CONTRACT(lane_release, release_fields, "How an artifact comes to a prod lane, or leaves it");
+
+static const struct field web_fields[] = {
+	F_BOOL(lane_web_state, at_risk, 0),
+	F_BOOL(lane_web_state, workflow_proved, 0),
+	F_STR(lane_web_state, failure_phase, 0),
+	F_STR(lane_web_state, failure_code, 0),
+	F_STR(lane_web_state, failure_message, 0),
+	F_END,
+};
+static const struct contract lane_web_contract =
+        CONTRACT(lane_web_state, web_fields, "Web, which scripts on the host stop for a while");
+
 static const struct field state_fields[] = {
 	F_OPT_OBJECT(replacement_state, order, 0, &replacement_order_contract),
 	F_ENUM(replacement_state, override_phase, 0, .names = override_phase_names, .fallback = "deploy"),
@@ -49,20 +75,8 @@ static const struct field state_fields[] = {
 	F_OBJECT(replacement_state, workflow, 0, &host_run_contract),
 	F_OBJECT(replacement_state, bootstrap_run, 0, &host_run_contract),
 	F_ENUM(replacement_state, bootstrap_run_status, 0, .names = release_status_names, .fallback = "skipped"),
-	F_STR(replacement_state, promotion_record_id, 0),
-	F_STR(replacement_state, promoted_from, 0),
-	F_BOOL(replacement_state, mints_promoted_tuple, 0),
-	F_OBJECT(replacement_state, source_health, 0, &healthcheck_evidence_contract),
-	F_STR(replacement_state, snapshot_name, 0),
-	F_STR(replacement_state, source_channel, 0),
-	F_STR(replacement_state, rollback_started_at, 0),
-	F_MAP(replacement_state, backup, 0),
-	F_BOOL(replacement_state, backup_is_there, 0),
-	F_BOOL(replacement_state, web_at_risk, 0),
-	F_BOOL(replacement_state, workflow_proved, 0),
-	F_STR(replacement_state, failure_phase, 0),
-	F_STR(replacement_state, failure_code, 0),
-	F_STR(replacement_state, failure_message, 0),
+	F_OBJECT(replacement_state, release, 0, &lane_release_contract),
+	F_OBJECT(replacement_state, web, 0, &lane_web_contract),
 	F_ENUM(replacement_state, post_deploy_status, 0, .names = release_status_names, .fallback = "skipped"),
 	F_ENUM(replacement_state, override_status, 0, .names = release_status_names, .fallback = "skipped"),
 	F_OBJECT(replacement_state, verification, 0, &verification_evidence_contract),
@@ -186,8 +200,8 @@ void replacement_write_inventory(struct task *t, struct operation *op, const str
 	const struct replacement_state *s = op->state;
 	struct inventory i;
 	inventory_from_deployment(d, utc_now(t), bootstrap_record_id, &i);
-	i.promotion_record_id = s->promotion_record_id;
-	i.promoted_from_instance = s->promoted_from;
+	i.promotion_record_id = s->release.promotion_record_id;
+	i.promoted_from_instance = s->release.promoted_from;
 	operation_write(t, op, &Q_inventory_upsert,
 	                PARAMS(P_TEXT(i.context), P_TEXT(i.instance), P_TEXT(d->artifact_identity->artifact_id),
 	                       P_TEXT(i.source_git_ref), P_TEXT(i.updated_at), P_TEXT(i.deployment_record_id),
@@ -198,16 +212,16 @@ void replacement_write_inventory(struct task *t, struct operation *op, const str
 static void write_tuple(struct task *t, struct operation *op, struct release_tuple *tuple)
 {
 	const struct replacement_state *s = op->state;
-	if (s->mints_promoted_tuple) {
+	if (s->release.mints_promoted_tuple) {
 		tuple->provenance = TUPLE_PROMOTION;
-		tuple->promotion_record_id = s->promotion_record_id;
-		tuple->promoted_from_channel = s->promoted_from;
+		tuple->promotion_record_id = s->release.promotion_record_id;
+		tuple->promoted_from_channel = s->release.promoted_from;
 	}
 	op->release_tuple_id = tuple->tuple_id;
 	operation_write(t, op, &Q_release_tuple_upsert,
 	                PARAMS(P_TEXT(tuple->context), P_TEXT(tuple->channel), P_TEXT(tuple->tuple_id),
 	                       P_TEXT(tuple->artifact_id), P_TEXT(tuple->minted_at),
-	                       P_TEXT(s->mints_promoted_tuple ? "promotion" : "ship"),
+	                       P_TEXT(s->release.mints_promoted_tuple ? "promotion" : "ship"),
 	                       P_TEXT(contract_text(t->arena, &release_tuple_contract, tuple))));
 }
 

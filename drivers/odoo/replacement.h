@@ -16,6 +16,27 @@
 
 extern const struct op_kind odoo_replacement_kind;
 
+/* How an artifact comes to a prod lane, or leaves it. */
+struct lane_release {
+	/* a promotion's record, and the lane or marker that it comes from; "" */
+	const char *promotion_record_id, *promoted_from;
+	bool mints_promoted_tuple;
+	struct healthcheck_evidence source_health;
+	/* of a rollback */
+	const char *snapshot_name, *source_channel, *rollback_started_at;
+	/* a backup gate's evidence, and whether the gate is there already */
+	struct text_map backup;
+	bool backup_is_there;
+};
+
+/* Web, which scripts on the host stop for a while. */
+struct lane_web_state {
+	bool at_risk;         /* such a script was asked for */
+	bool workflow_proved; /* and has said that it started web again */
+	/* what the operation fails with once web runs; "" */
+	const char *failure_phase, *failure_code, *failure_message;
+};
+
 /* What the phases of every kind that works on a lane hand on. No secrets: names, ids, hashes and statuses. */
 struct replacement_state {
 	struct replacement_request *order; /* what another kind has the executor do; NULL: the operation's own request */
@@ -47,19 +68,8 @@ struct replacement_state {
 	/* a bootstrap's own run */
 	struct host_run bootstrap_run;
 	int bootstrap_run_status;
-	/* how the artifact comes to the lane: a promotion's record and the lane, or marker, it comes from; "" */
-	const char *promotion_record_id, *promoted_from;
-	bool mints_promoted_tuple;
-	struct healthcheck_evidence source_health;
-	/* a rollback */
-	const char *snapshot_name, *source_channel, *rollback_started_at;
-	/* a backup gate: evidence keys and values; it is there already */
-	struct text_map backup;
-	bool backup_is_there;
-	/* web, which scripts on the host stop for a while */
-	bool web_at_risk; /* such a script was asked for */
-	bool workflow_proved;
-	const char *failure_phase, *failure_code, *failure_message; /* what the operation fails with once web runs; "" */
+	struct lane_release release;
+	struct lane_web_state web;
 	/* verification */
 	struct verification_evidence verification;
 	int health_status, canonical_status, logo_status, identity_status;

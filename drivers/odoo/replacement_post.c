@@ -42,8 +42,8 @@ SUSPENDS enum phase_outcome replacement_schedule(struct task *t, struct operatio
 	    !lane_workflow_script(t, op, &h, s->data_restore ? WORKFLOW_RESTORE : WORKFLOW_MAINTENANCE, &script, err) ||
 	    !host_write_script(t, &h, script, &s->workflow, err))
 		return PHASE_FAILED;
-	s->web_at_risk = true;
-	s->workflow_proved = false;
+	s->web.at_risk = true;
+	s->web.workflow_proved = false;
 	map_set(t->arena, &s->override_evidence, "schedule_id", s->workflow.schedule_id);
 	return PHASE_DONE;
 }
@@ -66,7 +66,7 @@ SUSPENDS enum phase_outcome replacement_post_deploy_wait(struct task *t, struct 
 	map_set(t->arena, &s->override_evidence, "schedule_deployment_key", s->workflow.deployment_id);
 	data_workflow_markers(t->arena, r.log, &s->override_evidence);
 	if (host_result_proves(&r, DATA_WORKFLOW_END, false)) {
-		s->workflow_proved = true;
+		s->web.workflow_proved = true;
 		s->post_deploy_status = RELEASE_PASS;
 		if (s->override_status == RELEASE_PENDING)
 			s->override_status = RELEASE_PASS;

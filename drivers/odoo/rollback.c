@@ -121,15 +121,15 @@ static void note_rollback(struct task *t, struct operation *op, bool ended, cons
 		.attempted = true,
 		.status = !ended ? RELEASE_PENDING : failure ? RELEASE_FAIL : RELEASE_PASS,
 		.detail = failure ? failure->message : r->reason,
-		.snapshot_name = s->snapshot_name,
-		.started_at = s->rollback_started_at,
+		.snapshot_name = s->release.snapshot_name,
+		.started_at = s->release.rollback_started_at,
 		.finished_at = ended ? utc_now(t) : "",
 	};
 	replacement_deployment(t, op, failure, &d);
 	struct promotion p = { .rollback = rollback, .rollback_health = d.destination_health };
 	struct json whole = contract_json(t->arena, &promotion_contract, &p, false);
 	operation_write(t, op, &Q_promotion_note_rollback,
-	                PARAMS(P_TEXT(s->promotion_record_id),
+	                PARAMS(P_TEXT(s->release.promotion_record_id),
 	                       P_TEXT(json_text(t->arena, json_get(&whole, "rollback"))),
 	                       P_TEXT(json_text(t->arena, json_get(&whole, "rollback_health")))));
 }
@@ -145,16 +145,16 @@ static SUSPENDS enum phase_outcome rollback_check_phase(struct task *t, struct o
 	           r->health_timeout_seconds);
 	s->artifact_id = source.artifact_id;
 	s->source_git_ref = source.source_git_ref;
-	s->promotion_record_id = source.promotion_record_id;
-	s->promoted_from = source.promoted_from;
-	s->snapshot_name = source.snapshot_name;
-	s->source_channel = source.source_channel;
-	s->rollback_started_at = s->started_at = utc_now(t);
+	s->release.promotion_record_id = source.promotion_record_id;
+	s->release.promoted_from = source.promoted_from;
+	s->release.snapshot_name = source.snapshot_name;
+	s->release.source_channel = source.source_channel;
+	s->release.rollback_started_at = s->started_at = utc_now(t);
 	note_rollback(t, op, false, NULL);
 	/* From here on nothing is promoted by itself: whatever becomes of the rollback, somebody did not want what ran. */
 	operation_write(t, op, &Q_promotion_hold_set,
 	                PARAMS(P_TEXT(arena_printf(t->arena, "promotion-hold-%s", op->operation_id)),
-	                       P_TEXT(s->promotion_record_id), P_TEXT(r->reason), P_TEXT(s->rollback_started_at),
+	                       P_TEXT(s->release.promotion_record_id), P_TEXT(r->reason), P_TEXT(s->release.rollback_started_at),
 	                       P_TEXT(op->operation_id)));
 	return PHASE_DONE;
 }
@@ -165,7 +165,7 @@ static void rollback_result(struct task *t, struct operation *op, const struct e
 	const struct replacement_state *s = op->state;
 	struct arena *a = t->arena;
 	const struct text_pair both[] = {
-		{ "promotion_record_id", s->promotion_record_id },
+		{ "promotion_record_id", s->release.promotion_record_id },
 		{ "deployment_record_id", s->deployment_record_id },
 		{ "release_tuple_id", op->release_tuple_id },
 		{ "artifact_id", s->artifact_id },
@@ -176,12 +176,12 @@ static void rollback_result(struct task *t, struct operation *op, const struct e
 	*o = json_object();
 	json_set_str(a, o, "context", op->context);
 	json_set_str(a, o, "instance", op->instance);
-	json_set_str(a, o, "source_channel", s->source_channel);
+	json_set_str(a, o, "source_channel", s->release.source_channel);
 	for (size_t i = 0; i < countof(both); i++) {
 		json_set_str(a, o, both[i].key, both[i].value);
 		json_set_str(a, &records, both[i].key, both[i].value);
 	}
-	json_set_str(a, o, "rollback_started_at", s->rollback_started_at);
+	json_set_str(a, o, "rollback_started_at", s->release.rollback_started_at);
 	json_set_str(a, o, "rollback_finished_at", utc_now(t));
 	json_set_str(a, o, "post_deploy_status",
 	             release_status_names[failure && s->post_deploy_status == RELEASE_PENDING
@@ -196,7 +196,7 @@ static SUSPENDS void conclude_rollback(struct task *t, struct operation *op, con
 {
 	const struct replacement_state *s = op->state;
 	replacement_conclude(t, op, failure);
-	if (s->promotion_record_id[0])
+	if (s->release.promotion_record_id[0])
 		note_rollback(t, op, true, failure);
 	rollback_result(t, op, failure);
 }

@@ -65,8 +65,8 @@ static enum phase_outcome fail_with_first(struct operation *op, const char *more
 {
 	const struct replacement_state *s = op->state;
 	memset(err, 0, sizeof(*err));
-	err_set(err, code_named(s->failure_code), "%s%s", s->failure_message, more);
-	const struct phase *failed = kind_phase(op->kind, s->failure_phase);
+	err_set(err, code_named(s->web.failure_code), "%s%s", s->web.failure_message, more);
+	const struct phase *failed = kind_phase(op->kind, s->web.failure_phase);
 	op->phase = failed ? failed : op->phase; /* where it failed is what people look for */
 	op->is_final = true;
 	return PHASE_FAILED;
@@ -75,11 +75,11 @@ static enum phase_outcome fail_with_first(struct operation *op, const char *more
 bool lane_recover(struct task *t, struct operation *op, const struct err *err)
 {
 	struct replacement_state *s = op->state;
-	if (!s->web_at_risk || s->failure_code[0])
+	if (!s->web.at_risk || s->web.failure_code[0])
 		return false;
-	s->failure_phase = op->phase->name;
-	s->failure_code = err->code->name;
-	s->failure_message = arena_strdup(t->arena, err->message);
+	s->web.failure_phase = op->phase->name;
+	s->web.failure_code = err->code->name;
+	s->web.failure_message = arena_strdup(t->arena, err->message);
 	op->next_phase = "web";
 	return true;
 }
@@ -88,9 +88,9 @@ bool lane_recover(struct task *t, struct operation *op, const struct err *err)
 static enum phase_outcome nobody_knows(struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
-	if (s->failure_code[0])
+	if (s->web.failure_code[0])
 		return fail_with_first(op, "; whether web runs cannot be told, look at it in Dokploy", err);
-	if (s->workflow_proved)
+	if (s->web.workflow_proved)
 		return PHASE_DONE;
 	err_set(err, &E_verification_failed,
 	        "whether web of target %s runs cannot be told: Dokploy lists no containers; look at it there",
@@ -104,7 +104,7 @@ SUSPENDS enum phase_outcome lane_web(struct task *t, struct operation *op, struc
 	struct replacement_state *s = op->state;
 	struct dokploy d;
 	enum web_state state = WEB_UNKNOWN;
-	if (!s->web_at_risk)
+	if (!s->web.at_risk)
 		return PHASE_DONE;
 	bool looked = dokploy_open(t, &d, err) && look(t, &d, s, &state, err);
 	if (!looked && err_is(err, &E_cancelled))
@@ -116,8 +116,8 @@ SUSPENDS enum phase_outcome lane_web(struct task *t, struct operation *op, struc
 		                 : state == WEB_STOPPED ? "stopped"
 		                                        : "unknown");
 	if (state == WEB_RUNS)
-		return s->failure_code[0] ? fail_with_first(op, "", err) : PHASE_DONE;
-	if (looked && state == WEB_UNKNOWN && (s->workflow_proved || overdue))
+		return s->web.failure_code[0] ? fail_with_first(op, "", err) : PHASE_DONE;
+	if (looked && state == WEB_UNKNOWN && (s->web.workflow_proved || overdue))
 		return nobody_knows(op, err);
 	if (!overdue) {
 		if (state == WEB_STOPPED && ask_for_start(t, op, err))
@@ -128,7 +128,7 @@ SUSPENDS enum phase_outcome lane_web(struct task *t, struct operation *op, struc
 	}
 	if (state != WEB_STOPPED)
 		return nobody_knows(op, err);
-	if (s->failure_code[0])
+	if (s->web.failure_code[0])
 		return fail_with_first(op, "; web is stopped and could not be started: start it in Dokploy", err);
 	err_set(err, &E_post_deploy_failed,
 	        "web of target %s is stopped and could not be started: start it in Dokploy", s->target_name);
