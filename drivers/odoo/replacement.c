@@ -2,8 +2,8 @@
 
 #include "drivers/odoo/override_payload.h"
 #include "storage/codes.h"
-#include "storage/config.sql.h"
 #include "storage/deployment.sql.h"
+#include "storage/odoo_override.sql.h"
 
 static const struct field release_fields[] = {
 	F_STR(lane_release, promotion_record_id, 0),
@@ -185,15 +185,6 @@ void replacement_write_deployment(struct task *t, struct operation *op, const st
 	                       P_TEXT(contract_text(t->arena, &deployment_contract, d))));
 }
 
-void replacement_write_override(struct task *t, struct operation *op, struct odoo_override *record, const char *label)
-{
-	record->updated_at = utc_now(t);
-	record->source_label = label;
-	operation_write(t, op, &Q_odoo_override_upsert,
-	                PARAMS(P_TEXT(record->context), P_TEXT(record->instance), P_TEXT(record->updated_at),
-	                       P_TEXT(contract_text(t->arena, &odoo_override_contract, record))));
-}
-
 void replacement_write_inventory(struct task *t, struct operation *op, const struct deployment *d,
                                  const char *bootstrap_record_id)
 {
@@ -228,20 +219,17 @@ static void write_tuple(struct task *t, struct operation *op, struct release_tup
 void replacement_write_last_apply(struct task *t, struct operation *op, const struct err *failure)
 {
 	const struct replacement_state *s = op->state;
-	const struct lane lane = { .context = op->context, .instance = op->instance };
-	struct odoo_override record;
-	struct err err = { 0 };
-	bool found;
-	if (!s->override_found || !read_override(t, &lane, &record, &found, &err) || !found)
-		return;
 	int status = failure && s->override_status == RELEASE_PENDING ? RELEASE_FAIL : s->override_status;
-	if (status != RELEASE_PASS && status != RELEASE_FAIL)
+	if (!s->override_found || (status != RELEASE_PASS && status != RELEASE_FAIL))
 		return;
-	record.last_apply = (struct override_apply){ .attempted = true,
-		                                     .status = status,
-		                                     .applied_at = utc_now(t),
-		                                     .detail = failure ? failure->message : "" };
-	replacement_write_override(t, op, &record, "odoo-post-deploy-driver");
+	struct json apply = json_object();
+	json_set(t->arena, &apply, "attempted", json_of_bool(true));
+	json_set_str(t->arena, &apply, "status", release_status_names[status]);
+	json_set_str(t->arena, &apply, "applied_at", utc_now(t));
+	json_set_str(t->arena, &apply, "detail", failure ? arena_strdup(t->arena, failure->message) : "");
+	operation_write(t, op, &Q_odoo_override_note_apply,
+	                PARAMS(P_TEXT(op->context), P_TEXT(op->instance), P_TEXT(json_text(t->arena, &apply)),
+	                       P_TEXT(utc_now(t)), P_TEXT("odoo-post-deploy-driver")));
 }
 
 static SUSPENDS void conclude_records(struct task *t, struct operation *op, const struct err *failure)

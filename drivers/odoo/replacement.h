@@ -130,7 +130,7 @@ void replacement_write_deployment(struct task *t, struct operation *op, const st
 void replacement_write_inventory(struct task *t, struct operation *op, const struct deployment *d,
                                  const char *bootstrap_record_id);
 /* The end of a kind: how the overrides went. */
-SUSPENDS void replacement_write_last_apply(struct task *t, struct operation *op, const struct err *failure);
+void replacement_write_last_apply(struct task *t, struct operation *op, const struct err *failure);
 /* The executor's whole end: records and result. */
 SUSPENDS void replacement_conclude(struct task *t, struct operation *op, const struct err *failure);
 /* Fails naming the keys the provider did not keep. */
@@ -139,7 +139,6 @@ int replacement_deploy_limit(const struct operation *op);
 int replacement_health_limit(const struct operation *op);
 struct json json_of_map(struct arena *a, const struct text_map *map);
 struct json json_of_strings(struct arena *a, const struct strings *list);
-void replacement_write_override(struct task *t, struct operation *op, struct odoo_override *record, const char *label);
 
 /* clang-format off */
 #define LANE_WORKFLOW_PHASES                                                                                           \

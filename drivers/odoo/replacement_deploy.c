@@ -12,6 +12,7 @@
 #include "drivers/odoo/target_env.h"
 #include "drivers/runtime_identity.h"
 #include "storage/codes.h"
+#include "storage/odoo_override.sql.h"
 #include "storage/product_config.h"
 
 #include <strings.h>
@@ -154,8 +155,9 @@ bool replacement_prepare_override(struct task *t, struct operation *op, const ch
 		return false;
 	if (s->override_found && record.website_bootstrap &&
 	    strcmp(record.website_bootstrap->canonical_url, s->base_url) != 0) {
-		record.website_bootstrap->canonical_url = s->base_url;
-		replacement_write_override(t, op, &record, label);
+		operation_write(t, op, &Q_odoo_override_set_canonical,
+		                PARAMS(P_TEXT(op->context), P_TEXT(op->instance), P_TEXT(s->base_url), P_TEXT(utc_now(t)),
+		                       P_TEXT(label)));
 	}
 	bool found;
 	if (!replacement_payload(t, op, replacement_intent(s), &record, &found, &payload, err)) {

@@ -69,6 +69,7 @@ extern const struct command evidence_commands[];
 extern const struct command config_commands[];
 extern const struct command target_commands[];
 extern const struct command odoo_commands[];
+extern const struct command odoo_override_commands[];
 extern const struct command policy_commands[];
 extern const struct command docs_commands[];
 

@@ -7,7 +7,7 @@
 
 const struct command *const all_commands[] = {
 	service_commands,  storage_commands, operation_commands,
-	evidence_commands, config_commands,  odoo_commands,
+	evidence_commands, config_commands,  odoo_commands, odoo_override_commands,
 	policy_commands,   target_commands,  docs_commands, NULL,
 };
 

@@ -16,6 +16,7 @@ extern const struct route provider_target_routes[];
 extern const struct route odoo_routes[];
 extern const struct route odoo_lane_routes[];
 extern const struct route odoo_prod_routes[];
+extern const struct route odoo_override_routes[];
 extern const struct route operation_routes[];
 extern const struct route grant_routes[];
 extern const struct route openapi_routes[];
