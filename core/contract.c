@@ -68,6 +68,18 @@ const char *map_get(const struct text_map *map, const char *key)
 	return NULL;
 }
 
+bool map_equal(const struct text_map *x, const struct text_map *y)
+{
+	if (x->n != y->n)
+		return false;
+	for (size_t i = 0; i < x->n; i++) {
+		const char *other = map_get(y, x->v[i].key);
+		if (!other || strcmp(other, x->v[i].value) != 0)
+			return false;
+	}
+	return true;
+}
+
 void map_set(struct arena *a, struct text_map *map, const char *key, const char *value)
 {
 	for (size_t i = 0; i < map->n; i++) {

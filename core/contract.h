@@ -162,5 +162,6 @@ bool strings_have(const struct strings *list, const char *s);
 void strings_add(struct arena *a, struct strings *list, const char *s);
 /* An array member. */
 void jo_kv_strings(struct json_out *o, const char *key, const struct strings *list);
-const char *map_get(const struct text_map *map, const char *key); /* NULL when absent */
+const char *map_get(const struct text_map *map, const char *key);   /* NULL when absent */
+bool map_equal(const struct text_map *x, const struct text_map *y); /* in whatever order */
 void map_set(struct arena *a, struct text_map *map, const char *key, const char *value);

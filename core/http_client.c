@@ -15,6 +15,7 @@ struct watch {
 	uv_poll_t poll;
 	struct http_client *client;
 	curl_socket_t fd;
+	int events;
 };
 
 static void free_url(CURLU **u)
@@ -62,6 +63,8 @@ static void on_socket(uv_poll_t *poll, int status, int events)
 		flags = CURL_CSELECT_ERR;
 	int running;
 	curl_multi_socket_action(c->multi, w->fd, flags, &running);
+	if (status < 0 && !uv_is_closing((const uv_handle_t *)poll))
+		uv_poll_start(poll, w->events, on_socket); /* libuv stops at an error, and there may be more to read */
 	collect(c);
 }
 
@@ -105,8 +108,8 @@ static int set_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 			return -1;
 		curl_multi_assign(c->multi, fd, w);
 	}
-	int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-	return uv_poll_start(&w->poll, events, on_socket) == 0 ? 0 : -1;
+	w->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+	return uv_poll_start(&w->poll, w->events, on_socket) == 0 ? 0 : -1;
 }
 
 /* ---- the client ---- */
@@ -315,6 +318,8 @@ bool http_fetch(struct task *t, const struct http_call *call, struct http_answer
 	if (c->fault && !c->fault(c->fault_arg, call, err))
 		return false;
 	c->fetches++;
+	if (strcmp(mine.method, "GET") != 0 && strcmp(mine.method, "HEAD") != 0)
+		t->effects++;
 	bool ok = fetch(t, &mine, out, err);
 	c->fetches--;
 	return ok;

@@ -39,13 +39,16 @@ const char *token_refusal_help(enum token_refusal r)
 
 /* ---- taking apart ---- */
 
-static bool part_of(struct arena *a, const char *p, size_t n, struct json *out)
+static enum token_refusal part_of(struct arena *a, const char *p, size_t n, enum token_refusal not_json,
+                                  struct json *out)
 {
 	unsigned char *raw;
 	size_t raw_n;
 	struct err ignored = { 0 };
-	return base64url_decode(a, p, n, &raw, &raw_n) && json_parse(a, (char *)raw, raw_n, "token", out, &ignored) &&
-	       out->type == JSON_OBJECT;
+	if (!base64url_decode(a, p, n, &raw, &raw_n))
+		return REFUSED_token_not_base64url;
+	return json_parse(a, (char *)raw, raw_n, "token", out, &ignored) && out->type == JSON_OBJECT ? TOKEN_ACCEPTED
+	                                                                                             : not_json;
 }
 
 static bool has_any(const struct json *object, const char *const *keys)
@@ -63,6 +66,8 @@ static enum token_refusal check_header(const struct json *header, const char **k
 	const struct json *alg = json_get(header, "alg"), *typ = json_get(header, "typ"), *id = json_get(header, "kid");
 	if (!alg)
 		return REFUSED_alg_missing;
+	if (alg->type == JSON_STRING && strcasecmp(alg->string, "none") == 0)
+		return REFUSED_alg_none;
 	if (alg->type != JSON_STRING || strcmp(alg->string, "RS256") != 0)
 		return REFUSED_alg_not_allowed;
 	if (has_any(header, critical))
@@ -70,11 +75,11 @@ static enum token_refusal check_header(const struct json *header, const char **k
 	if (has_any(header, keys))
 		return REFUSED_embedded_key;
 	if (typ && (typ->type != JSON_STRING || strcasecmp(typ->string, "JWT") != 0))
-		return REFUSED_token_header_invalid;
+		return REFUSED_token_type_invalid;
 	if (!id)
 		return REFUSED_key_id_missing;
 	if (id->type != JSON_STRING || id->n == 0 || id->n > KID_MAX)
-		return REFUSED_token_header_invalid;
+		return REFUSED_key_id_invalid;
 	*kid = id->string;
 	return TOKEN_ACCEPTED;
 }
@@ -92,15 +97,18 @@ enum token_refusal jwt_parse(struct arena *a, const char *token, size_t n, struc
 		return REFUSED_token_malformed;
 	*out = (struct jwt){ .signed_part = token, .signed_n = (size_t)(dot2 - token) };
 	unsigned char *signature;
-	if (!part_of(a, token, (size_t)(dot - token), &out->header))
-		return REFUSED_token_malformed;
+	enum token_refusal r = part_of(a, token, (size_t)(dot - token), REFUSED_header_not_json, &out->header);
 	/* What the header asks for is judged first: "alg none" has an empty signature, and that is not the point. */
-	enum token_refusal r = check_header(&out->header, &out->kid);
+	if (r == TOKEN_ACCEPTED)
+		r = check_header(&out->header, &out->kid);
+	if (r == TOKEN_ACCEPTED)
+		r = part_of(a, dot + 1, (size_t)(dot2 - dot - 1), REFUSED_claims_not_json, &out->claims);
 	if (r != TOKEN_ACCEPTED)
 		return r;
-	if (!part_of(a, dot + 1, (size_t)(dot2 - dot - 1), &out->claims) ||
-	    !base64url_decode(a, dot2 + 1, (size_t)(end - dot2 - 1), &signature, &out->signature_n))
-		return REFUSED_token_malformed;
+	if (dot2 + 1 == end)
+		return REFUSED_signature_missing;
+	if (!base64url_decode(a, dot2 + 1, (size_t)(end - dot2 - 1), &signature, &out->signature_n))
+		return REFUSED_token_not_base64url;
 	out->signature = signature;
 	return TOKEN_ACCEPTED;
 }

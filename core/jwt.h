@@ -18,15 +18,21 @@
 #define TOKEN_REFUSALS(X)                                                                                              \
 	X(token_missing, "no bearer token was sent")                                                                   \
 	X(token_too_large, "the token is larger than 16 KiB")                                                          \
-	X(token_malformed, "not three base64url parts, or a part is no JSON object")                                   \
-	X(token_header_invalid, "a member of the header has a wrong type or value")                                    \
+	X(token_malformed, "not three parts with a dot between them")                                                  \
+	X(token_not_base64url, "a part is not base64url as RFC 7515 wants it: no padding, one text for each value")    \
+	X(header_not_json, "the header is no JSON object without repeated members")                                    \
+	X(claims_not_json, "the claims are no JSON object without repeated members")                                   \
+	X(token_type_invalid, "typ is another than JWT")                                                               \
 	X(alg_missing, "the header names no algorithm")                                                                \
+	X(alg_none, "the header asks for no signature")                                                                \
 	X(alg_not_allowed, "the header asks for another algorithm than RS256")                                         \
 	X(critical_header, "the header demands an extension (crit, b64)")                                              \
 	X(embedded_key, "the header brings or points to a key of its own (jwk, jku, x5c, x5u)")                        \
 	X(key_id_missing, "the header has no kid")                                                                     \
+	X(key_id_invalid, "kid is no string of 1 to 256 bytes")                                                        \
 	X(unknown_key, "the issuer has no key of that kid")                                                            \
 	X(keys_unavailable, "the issuer's keys could not be fetched")                                                  \
+	X(signature_missing, "the third part is empty")                                                                \
 	X(signature_invalid, "the signature is not of that key")                                                       \
 	X(claim_type, "a claim has the wrong type")                                                                    \
 	X(wrong_issuer, "iss is not the configured issuer")                                                            \
@@ -37,7 +43,15 @@
 	X(token_not_yet_valid, "nbf is in the future")                                                                 \
 	X(token_from_the_future, "iat is in the future")                                                               \
 	X(repository_missing, "repository is missing or blank")                                                        \
-	X(workflow_ref_missing, "workflow_ref is missing or blank")
+	X(workflow_ref_missing, "workflow_ref is missing or blank")                                                    \
+	X(owner_contradicts_repository, "repository_owner is not the owner in repository")                             \
+	X(subject_malformed, "sub names a repository in neither of GitHub's forms")                                    \
+	X(subject_contradicts_repository, "sub names another repository or owner than the claims")                     \
+	X(subject_contradicts_id, "sub has other numbers of repository or owner than the claims")                      \
+	X(subject_contradicts_ref, "sub names another ref than the claims")                                            \
+	X(subject_contradicts_environment, "sub names another environment than the claims")                            \
+	X(subject_contradicts_event, "sub is a pull request's, event_name is not, or the other way round")             \
+	X(subject_contradicts_workflow, "sub names another workflow than the claims")
 
 /* clang-format off */
 enum token_refusal {

@@ -12,12 +12,13 @@
 #include "core/arena.h"
 #include "core/err.h"
 
-#define MASTER_KEY_SETTING   "LAUNCHPLANE_MASTER_ENCRYPTION_KEY"
-#define KEYRING_PREVIOUS_MAX 8
-#define KEY_ID_N             16
-#define SEAL_ALG             "aes-256-gcm-v1" /* the record's cipher_alg */
-#define SEAL_ALG_FERNET      "fernet-v1"
-#define SEAL_PLAINTEXT_MAX   (256u << 10)
+#define MASTER_KEY_SETTING    "LAUNCHPLANE_MASTER_ENCRYPTION_KEY"
+#define PREVIOUS_KEYS_SETTING "LAUNCHPLANE_PREVIOUS_MASTER_ENCRYPTION_KEYS"
+#define KEYRING_PREVIOUS_MAX  8
+#define KEY_ID_N              16
+#define SEAL_ALG              "aes-256-gcm-v1" /* the record's cipher_alg */
+#define SEAL_ALG_FERNET       "fernet-v1"
+#define SEAL_PLAINTEXT_MAX    (256u << 10)
 
 struct master_key {
 	unsigned char key[32];

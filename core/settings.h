@@ -29,6 +29,7 @@ struct settings {
 	const struct setting *const *tables; /* NULL-terminated list of tables, each ended by an empty row */
 	const char **values;                 /* in the order of the tables' rows */
 	const char **positionals;
+	const char *command; /* the words that named it: "authz-policies import-toml" */
 	size_t positionals_n;
 };
 

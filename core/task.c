@@ -244,7 +244,9 @@ struct task *task_spawn(struct loop *l, const char *name, task_fn fn, void *arg)
 	if (!t)
 		return NULL;
 	t->name = name;
-	t->trace_id = t->traceparent = t->operation = t->phase = "";
+	t->trace_id = t->traceparent = t->operation = t->phase = t->actor = "";
+	t->audit = NULL;
+	t->effects = 0;
 	t->deadline_ms = TASK_FOREVER;
 	t->fn = fn;
 	t->arg = arg;

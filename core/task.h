@@ -8,6 +8,8 @@
 
 #include "core/loop.h"
 
+struct audit_entry;
+
 typedef void (*task_fn)(struct task *t, void *arg);
 
 #define TASK_FOREVER UINT64_MAX
@@ -20,7 +22,10 @@ struct task {
 	const char *traceparent; /* W3C trace context to hand on to whom we call, "" */
 	const char *operation;   /* operation id for the log, "" */
 	const char *phase;
-	uint64_t deadline_ms; /* of the whole task, against loop_now_ms() */
+	const char *actor;         /* whom the task works for, for records; "" when nobody */
+	struct audit_entry *audit; /* storage/audit.h: who changes what here, NULL: nobody is told */
+	unsigned effects;          /* requests to others that are neither GET nor HEAD; whoever counts sets it to 0 */
+	uint64_t deadline_ms;      /* of the whole task, against loop_now_ms() */
 
 	/* the rest is core/task.c's */
 	struct fiber *fiber;

@@ -22,7 +22,8 @@ static bool check_request(struct arena *a, void *record, const char *path, struc
 
 static const struct field request_fields[] = {
 	F_SCHEMA_VERSION(target_backfill),
-	F_STR(target_backfill, mode, REQUIRED | TRIMMED | NON_BLANK, .help = "audit, backfill-dry-run or backfill-apply"),
+	F_STR(target_backfill, mode, REQUIRED | TRIMMED | NON_BLANK,
+	      .help = "audit, backfill-dry-run or backfill-apply"),
 	F_STR(target_backfill, product, TRIMMED, .fallback = "launchplane", .help = "launchplane"),
 	F_STR(target_backfill, provider_id, LOWERED | TRIMMED, .fallback = "dokploy", .help = "dokploy"),
 	F_STR(target_backfill, context, REQUIRED | LOWERED | NON_BLANK | NO_BLANKS, .max = 200),
@@ -89,7 +90,8 @@ static SUSPENDS enum phase_outcome backfill_write(struct task *t, struct operati
 	struct backfill_state *s = op->state;
 	struct rows rows;
 	struct json report;
-	if (!db_query(t, &Q_provider_target_backfill_lane, PARAMS(P_TEXT(op->context), P_TEXT(op->instance)), &rows, err))
+	if (!db_query(t, &Q_provider_target_backfill_lane, PARAMS(P_TEXT(op->context), P_TEXT(op->instance)), &rows,
+	              err))
 		return PHASE_FAILED;
 	const char *text = row_text(&rows, 0, 1);
 	if (!json_parse(t->arena, text, strlen(text), "the report", &report, err))

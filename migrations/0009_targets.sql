@@ -290,3 +290,179 @@ CREATE OR REPLACE FUNCTION launchplane_target_summary(target jsonb, target_id js
         'env_keys', (SELECT coalesce(jsonb_agg(k ORDER BY k), '[]')
                        FROM jsonb_object_keys(coalesce(nullif(target -> 'env', 'null'), '{}')) AS k),
         'env_value_count', (SELECT count(*) FROM jsonb_object_keys(coalesce(nullif(target -> 'env', 'null'), '{}')))))::json);
+
+-- ---- moving a product between contexts (facts/config-health.md 6) ----
+
+CREATE OR REPLACE FUNCTION launchplane_env_keys(payload jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT coalesce(jsonb_agg(k ORDER BY k), '[]') FROM jsonb_object_keys(coalesce(nullif(payload -> 'env', 'null'), '{}')) AS k);
+
+CREATE OR REPLACE FUNCTION launchplane_in_context(payload jsonb, context text) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN payload || jsonb_build_object('context', context);
+
+-- What a cutover copies: one row a record, each with keys and counts alone. found: the target context has its twin.
+CREATE OR REPLACE FUNCTION launchplane_cutover_items(source text, target text)
+    RETURNS TABLE (family text, key text, found boolean, facts jsonb)
+    LANGUAGE sql STABLE AS $$
+    SELECT 'runtime_environment_records', r.scope || ':' || r.instance,
+           EXISTS (SELECT 1 FROM launchplane_runtime_environments o
+                    WHERE o.scope = r.scope AND o.context = target AND o.instance = r.instance),
+           jsonb_build_object('scope', r.scope, 'instance', r.instance, 'env_keys', launchplane_env_keys(r.payload::jsonb),
+                              'env_value_count', jsonb_array_length(launchplane_env_keys(r.payload::jsonb)))
+      FROM launchplane_runtime_environments r WHERE r.context = source AND r.scope <> 'global'
+    UNION ALL
+    SELECT 'managed_secret_records', s.scope || ':' || s.integration || ':' || s.name || ':' || s.instance,
+           EXISTS (SELECT 1 FROM launchplane_secrets o
+                    WHERE o.scope = s.scope AND o.integration = s.integration AND o.name = s.name
+                      AND o.context = target AND o.instance = s.instance),
+           jsonb_build_object('secret_id', s.secret_id, 'scope', s.scope, 'integration', s.integration, 'name', s.name,
+                              'instance', s.instance, 'status', s.status,
+                              'binding_keys', (SELECT coalesce(jsonb_agg(b.binding_key ORDER BY b.binding_key), '[]')
+                                                 FROM launchplane_secret_bindings b WHERE b.secret_id = s.secret_id))
+      FROM launchplane_secrets s WHERE s.context = source
+    UNION ALL
+    SELECT 'provider_targets', t.instance,
+           EXISTS (SELECT 1 FROM launchplane_dokploy_targets o WHERE o.context = target AND o.instance = t.instance),
+           jsonb_build_object('instance', t.instance, 'target_type', t.payload::jsonb ->> 'target_type',
+                              'target_name', t.payload::jsonb ->> 'target_name',
+                              'env_keys', launchplane_env_keys(t.payload::jsonb),
+                              'env_value_count', jsonb_array_length(launchplane_env_keys(t.payload::jsonb)),
+                              'domain_count', jsonb_array_length(coalesce(nullif(t.payload::jsonb -> 'domains', 'null'), '[]')))
+      FROM launchplane_dokploy_targets t WHERE t.context = source
+    UNION ALL
+    SELECT 'provider_target_ids', i.instance,
+           EXISTS (SELECT 1 FROM launchplane_dokploy_target_ids o WHERE o.context = target AND o.instance = i.instance),
+           jsonb_build_object('instance', i.instance, 'target_id', i.target_id)
+      FROM launchplane_dokploy_target_ids i WHERE i.context = source
+    UNION ALL
+    SELECT 'inventory_records', v.instance,
+           EXISTS (SELECT 1 FROM launchplane_inventory o WHERE o.context = target AND o.instance = v.instance),
+           jsonb_build_object('instance', v.instance, 'artifact_id', v.artifact_id)
+      FROM launchplane_inventory v WHERE v.context = source
+    UNION ALL
+    SELECT 'release_tuple_records', u.channel,
+           EXISTS (SELECT 1 FROM launchplane_release_tuples o WHERE o.context = target AND o.channel = u.channel),
+           jsonb_build_object('channel', u.channel, 'tuple_id', target || '-' || u.channel || '-' || u.artifact_id)
+      FROM launchplane_release_tuples u WHERE u.context = source
+$$;
+
+-- What a cutover writes of target records: per instance the halves that the target context lacks, null what it has.
+CREATE OR REPLACE FUNCTION launchplane_cutover_targets(source text, target text)
+    RETURNS TABLE (instance text, new_target jsonb, new_id jsonb)
+    LANGUAGE sql STABLE AS $$
+    SELECT n.instance,
+           CASE WHEN NOT EXISTS (SELECT 1 FROM launchplane_dokploy_targets o WHERE o.context = target AND o.instance = n.instance)
+                THEN launchplane_in_context(t.payload::jsonb, target) END,
+           CASE WHEN NOT EXISTS (SELECT 1 FROM launchplane_dokploy_target_ids o WHERE o.context = target AND o.instance = n.instance)
+                THEN launchplane_in_context(i.payload::jsonb, target) END
+      FROM (SELECT instance FROM launchplane_dokploy_targets WHERE context = source
+            UNION SELECT instance FROM launchplane_dokploy_target_ids WHERE context = source) AS n
+      LEFT JOIN launchplane_dokploy_targets t ON t.context = source AND t.instance = n.instance
+      LEFT JOIN launchplane_dokploy_target_ids i ON i.context = source AND i.instance = n.instance
+$$;
+
+-- Provider target rows that stand against a move: out of date in the source, or other than what the copy would lead to.
+CREATE OR REPLACE FUNCTION launchplane_cutover_blockers(source text, target text) RETURNS json
+    LANGUAGE sql STABLE AS $$
+    SELECT coalesce(json_agg(b.text ORDER BY b.text), '[]') FROM (
+        SELECT l.context || '/' || l.instance || ': ' || l.detail AS text
+          FROM launchplane_target_lanes(NULL, source, NULL) l
+         WHERE l.severity = 'blocked' AND l.recorded IS NOT NULL
+        UNION ALL
+        SELECT target || '/' || c.instance || ': ' || r.refusal
+          FROM launchplane_cutover_targets(source, target) c
+         CROSS JOIN LATERAL (SELECT launchplane_target_refusal(target, c.instance, c.new_target, c.new_id, NULL) AS refusal) AS r
+         WHERE r.refusal IS NOT NULL) AS b
+$$;
+
+CREATE OR REPLACE FUNCTION launchplane_cutover_plan(source text, target text) RETURNS json
+    LANGUAGE sql STABLE AS $$
+    WITH items AS (SELECT * FROM launchplane_cutover_items(source, target)),
+    families(family, n) AS (VALUES ('runtime_environment_records', 1), ('managed_secret_records', 2), ('provider_targets', 3),
+                                   ('provider_target_ids', 4), ('inventory_records', 5), ('release_tuple_records', 6))
+    SELECT json_build_object(
+        'groups', (SELECT json_object_agg(f.family, (
+                       SELECT coalesce(json_agg(i.facts || jsonb_build_object('action', CASE WHEN i.found THEN 'skipped' ELSE 'created' END)
+                                                ORDER BY i.key), '[]')
+                         FROM items i WHERE i.family = f.family) ORDER BY f.n) FROM families f),
+        'counts', (SELECT json_object_agg(f.family, (
+                       SELECT json_build_object('created', count(*) FILTER (WHERE NOT i.found), 'skipped', count(*) FILTER (WHERE i.found))
+                         FROM items i WHERE i.family = f.family) ORDER BY f.n) FROM families f),
+        'blockers', launchplane_cutover_blockers(source, target))
+$$;
+
+-- What a cleanup does to each record of an old context.
+CREATE OR REPLACE FUNCTION launchplane_cleanup_items(source text, target text)
+    RETURNS TABLE (family text, key text, action text, facts jsonb)
+    LANGUAGE sql STABLE AS $$
+    SELECT i.family, i.key,
+           CASE WHEN i.family = 'managed_secret_records' AND i.facts ->> 'status' = 'disabled'
+                     AND NOT EXISTS (SELECT 1 FROM launchplane_secret_bindings b
+                                      WHERE b.secret_id = i.facts ->> 'secret_id' AND b.status <> 'disabled') THEN 'skipped'
+                WHEN i.family = 'managed_secret_records' THEN 'disabled'
+                WHEN NOT i.found THEN 'blocked_missing_target'
+                WHEN i.family IN ('provider_targets', 'provider_target_ids') AND EXISTS (
+                    SELECT 1 FROM launchplane_target_lanes(NULL, source, i.facts ->> 'instance') l
+                     WHERE l.recorded IS NOT NULL AND l.severity = 'blocked') THEN 'blocked_stale_provider_target'
+                ELSE 'deleted' END, i.facts
+      FROM launchplane_cutover_items(source, target) i
+     WHERE i.family IN ('runtime_environment_records', 'managed_secret_records', 'provider_targets', 'provider_target_ids')
+$$;
+
+CREATE OR REPLACE FUNCTION launchplane_cleanup_plan(source text, target text) RETURNS json
+    LANGUAGE sql STABLE AS $$
+    WITH items AS (SELECT * FROM launchplane_cleanup_items(source, target)),
+    families(family, n) AS (VALUES ('runtime_environment_records', 1), ('managed_secret_records', 2), ('provider_target_ids', 3),
+                                   ('provider_targets', 4)),
+    actions(action, n) AS (VALUES ('deleted', 1), ('disabled', 2), ('skipped', 3), ('blocked_missing_target', 4),
+                                  ('blocked_stale_provider_target', 5))
+    SELECT json_build_object(
+        'blocked', EXISTS (SELECT 1 FROM items WHERE action LIKE 'blocked%'),
+        'groups', (SELECT json_object_agg(f.family, (
+                       SELECT coalesce(json_agg(i.facts || jsonb_build_object('action', i.action) ORDER BY i.key), '[]')
+                         FROM items i WHERE i.family = f.family) ORDER BY f.n) FROM families f),
+        'counts', (SELECT json_object_agg(a.action, (SELECT count(*) FROM items i WHERE i.action = a.action) ORDER BY a.n) FROM actions a),
+        'preserved_records', json_build_object(
+            'inventory_records', (SELECT count(*) FROM launchplane_inventory WHERE context = source),
+            'release_tuple_records', (SELECT count(*) FROM launchplane_release_tuples WHERE context = source)))
+$$;
+
+-- One context as the audit shows it.
+CREATE OR REPLACE FUNCTION launchplane_context_block(of_context text) RETURNS json
+    LANGUAGE sql STABLE AS $$
+    SELECT json_build_object(
+        'context', of_context,
+        'runtime_environment_records', (
+            SELECT coalesce(json_agg(json_build_object(
+                'scope', r.scope, 'context', r.context, 'instance', r.instance, 'updated_at', r.updated_at,
+                'source_label', r.payload::jsonb ->> 'source_label', 'env_keys', launchplane_env_keys(r.payload::jsonb),
+                'env_value_count', jsonb_array_length(launchplane_env_keys(r.payload::jsonb))) ORDER BY r.scope, r.instance), '[]')
+              FROM launchplane_runtime_environments r WHERE r.context = of_context),
+        'managed_secrets', (
+            SELECT coalesce(json_agg(json_build_object(
+                'secret_id', s.secret_id, 'scope', s.scope, 'integration', s.integration, 'name', s.name, 'context', s.context,
+                'instance', s.instance, 'status', s.status, 'binding_key', b.binding_key, 'binding_status', b.status,
+                'updated_at', s.updated_at) ORDER BY s.secret_id), '[]')
+              FROM launchplane_secrets s
+              LEFT JOIN LATERAL (SELECT o.binding_key, o.status FROM launchplane_secret_bindings o WHERE o.secret_id = s.secret_id
+                                  ORDER BY o.updated_at DESC, o.binding_id DESC LIMIT 1) AS b ON true
+             WHERE s.context = of_context),
+        'targets', (
+            SELECT coalesce(json_agg(launchplane_target_summary(t.payload::jsonb, i.payload::jsonb) ORDER BY t.instance), '[]')
+              FROM launchplane_dokploy_targets t
+              LEFT JOIN launchplane_dokploy_target_ids i ON i.context = t.context AND i.instance = t.instance
+             WHERE t.context = of_context),
+        'inventory', (
+            SELECT coalesce(json_agg(json_build_object('instance', v.instance, 'artifact_id', v.artifact_id,
+                'deployment_record_id', v.deployment_record_id, 'updated_at', v.updated_at) ORDER BY v.instance), '[]')
+              FROM launchplane_inventory v WHERE v.context = of_context),
+        'release_tuples', (
+            SELECT coalesce(json_agg(json_build_object('channel', u.channel, 'tuple_id', u.tuple_id, 'artifact_id', u.artifact_id,
+                'minted_at', u.minted_at) ORDER BY u.channel), '[]')
+              FROM launchplane_release_tuples u WHERE u.context = of_context),
+        'append_only_evidence_counts', json_build_object(
+            'backup_gates', (SELECT count(*) FROM launchplane_backup_gates g WHERE g.context = of_context),
+            'deployments', (SELECT count(*) FROM launchplane_deployments d WHERE d.context = of_context),
+            'promotions', (SELECT count(*) FROM launchplane_promotions p WHERE p.context = of_context)))
+$$;

@@ -12,6 +12,7 @@ struct runner;
 struct metrics;
 struct http_server;
 struct policy_store;
+struct audit_log;
 
 struct app {
 	struct loop loop;
@@ -24,6 +25,7 @@ struct app {
 	struct policy_store *policy;
 	struct static_tokens tokens;
 	struct runner *runner;
+	struct audit_log *audit;
 	const char *audience, *public_url;
 	struct task *main_task; /* woken when something it waits for happened */
 	bool draining, drained, ready;

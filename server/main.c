@@ -144,6 +144,7 @@ static int run(struct arena *a, int argc, char **argv)
 	struct err err = { 0 };
 	if (!settings_read(a, c->options, argc - 3, argv + 3, c->positionals_n, &s, &err))
 		return command_fail(EXIT_USAGE, "%s", err.message);
+	s.command = arena_printf(a, "%s %s", c->group, c->name);
 	if (s.positionals_n < c->positionals_n)
 		return command_fail(EXIT_USAGE, "%s is missing; launchplane %s %s --help shows the usage",
 		                    c->positionals, c->group, c->name);

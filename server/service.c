@@ -1,6 +1,7 @@
 #include "server/service.h"
 
 #include "core/fault.h"
+#include "core/http_client.h"
 #include "core/log.h"
 #include "core/metrics.h"
 #include "core/text.h"
@@ -11,10 +12,12 @@
 #include "server/routes/route.h"
 #include "server/supervisor.h"
 #include "server/worker.h"
+#include "storage/audit.h"
 #include "storage/cluster.h"
-#include "storage/config.sql.h"
 #include "storage/migrate.h"
+#include "storage/secret.sql.h"
 
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +35,13 @@ const struct setting log_settings[] = {
 	{ NULL, "LAUNCHPLANE_TEST_CLOCK_FILE", NULL, NULL, "8 bytes: milliseconds added to the clock", SETTING_TEST },
 	{ 0 },
 };
+const struct setting master_key_settings[] = {
+	{ NULL, MASTER_KEY_SETTING, NULL, NULL, "Seals managed secrets", SETTING_SECRET },
+	{ NULL, PREVIOUS_KEYS_SETTING, NULL, NULL,
+	  "Other master keys, separated by commas, that still open secrets; then run secrets rekey and drop them",
+	  SETTING_SECRET },
+	{ 0 },
+};
 const struct setting service_settings[] = {
 	{ "--listen", "LAUNCHPLANE_LISTEN", "127.0.0.1:8080", "HOST:PORT", "Where to listen; port 0 picks one", 0 },
 	{ "--audience", "LAUNCHPLANE_SERVICE_AUDIENCE", NULL, "NAME", "OIDC audience that tokens must be made for", 0 },
@@ -40,7 +50,9 @@ const struct setting service_settings[] = {
 	{ "--oidc-jwks-url", "LAUNCHPLANE_OIDC_JWKS_URL", NULL, "URL",
 	  "The issuer's keys; default: from its discovery document", 0 },
 	{ "--github-api-url", "LAUNCHPLANE_GITHUB_API_URL", "https://api.github.com", "URL", "GitHub's API", 0 },
-	{ NULL, "LAUNCHPLANE_MASTER_ENCRYPTION_KEY", NULL, NULL, "Seals managed secrets", SETTING_SECRET },
+	{ NULL, "LAUNCHPLANE_AUDIT_SIGNING_KEY", NULL, NULL,
+	  "Signs the audit log: 32 bytes in URL-safe base64; default: a key kept in the database, sealed",
+	  SETTING_SECRET },
 	{ NULL, "LAUNCHPLANE_POLICY_TOML", NULL, NULL, "Bootstrap policy, as TOML text", 0 },
 	{ NULL, "LAUNCHPLANE_POLICY_B64", NULL, NULL, "Bootstrap policy, as base64 of TOML text", 0 },
 	{ "--policy-file", "LAUNCHPLANE_POLICY_FILE", NULL, "FILE", "Bootstrap policy, as a TOML file", 0 },
@@ -248,12 +260,30 @@ int service_run(struct settings *s, char **argv)
 /* ---- commands that work on the database without the service ---- */
 
 struct offline {
-	const char *url;
+	const char *url, *command;
 	offline_fn fn;
 	void *arg;
 	bool ok;
 	struct err err;
 };
+
+/* What a command changes straight in the database, it does in the name of whoever runs it on this machine. */
+static void tell_of_command(struct task *t, const char *command)
+{
+	const struct passwd *user = getpwuid(getuid()); /* NOLINT(concurrency-mt-unsafe): one thread */
+	char host[256] = "";
+	gethostname(host, sizeof(host) - 1);
+	struct json *caller = ARENA_NEW(t->arena, struct json);
+	*caller = json_object();
+	json_set_str(t->arena, caller, "type", "command_line");
+	json_set_str(t->arena, caller, "user",
+	             user ? arena_strdup(t->arena, user->pw_name) : arena_printf(t->arena, "%u", (unsigned)getuid()));
+	json_set_str(t->arena, caller, "host", arena_strdup(t->arena, host));
+	struct audit_entry *e = ARENA_NEW(t->arena, struct audit_entry);
+	*e = (struct audit_entry){ .type = "command", .event = "accepted", .route = command, .caller = caller };
+	e->actor = arena_printf(t->arena, "command-line:%s", json_str(caller, "user", ""));
+	audit_begin(t, e);
+}
 
 static SUSPENDS void offline_main(struct task *t, void *arg)
 {
@@ -262,6 +292,7 @@ static SUSPENDS void offline_main(struct task *t, void *arg)
 	struct db *db = db_new(t->loop, &options, &o->err);
 	if (!db)
 		return;
+	tell_of_command(t, o->command);
 	o->ok = db_ready(t, &o->err);
 	if (!o->ok)
 		err_set(&o->err, &E_database_unavailable, "PostgreSQL cannot be reached: %s",
@@ -273,15 +304,17 @@ static SUSPENDS void offline_main(struct task *t, void *arg)
 
 int offline_run(struct settings *s, offline_fn fn, void *arg)
 {
-	struct offline o = { .fn = fn, .arg = arg };
+	struct offline o = { .fn = fn, .arg = arg, .command = s->command };
 	struct loop loop;
 	log_set_level(LOG_ERROR);
 	if (!setting_required(s, "LAUNCHPLANE_DATABASE_URL", &o.url, &o.err) ||
 	    !loop_init(&loop, setting(s, "LAUNCHPLANE_TEST_CLOCK_FILE"), &o.err))
 		return command_fail(EXIT_USAGE, "%s", o.err.message);
+	struct http_client *http = http_client_new(&loop); /* for those that ask a provider */
 	task_spawn(&loop, "command", offline_main, &o);
 	while (loop.tasks_alive)
 		uv_run(&loop.uv, UV_RUN_ONCE);
+	http_client_free(http);
 	loop_done(&loop);
 	return o.ok ? 0 : command_fail(1, "%s", o.err.message);
 }

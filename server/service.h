@@ -5,6 +5,8 @@
 #include "core/settings.h"
 
 extern const struct setting service_settings[];
+/* Of what opens or seals managed secrets. */
+extern const struct setting master_key_settings[];
 /* Settings that every command with a database or the service itself understands. */
 extern const struct setting database_settings[];
 extern const struct setting log_settings[];

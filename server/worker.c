@@ -12,8 +12,10 @@
 #include "server/operations/runner.h"
 #include "server/routes/dispatch.h"
 #include "server/supervisor.h"
+#include "storage/audit_log.h"
 #include "storage/db.h"
 
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -32,12 +34,18 @@ bool worker_config_read(const struct settings *s, struct worker_config *out, str
 	if (!setting_int(s, "--db-pool", 2, 100, &pool, err))
 		return false;
 	out->db_pool = (unsigned)pool;
-	const char *key = setting(s, MASTER_KEY_SETTING);
-	if (key) {
-		if (!keyring_init(&out->keyring, key, NULL, err))
+	const char *key = setting(s, MASTER_KEY_SETTING), *previous = setting(s, PREVIOUS_KEYS_SETTING);
+	if (key || !is_blank(previous)) {
+		if (!keyring_init(&out->keyring, key, previous, err))
 			return false;
 		out->has_keyring = true;
 	}
+	const char *seed = setting(s, AUDIT_KEY_SETTING);
+	if (seed && !audit_seed_parse(seed, out->audit_seed, err)) {
+		worker_config_done(out);
+		return false;
+	}
+	out->has_audit_seed = seed != NULL;
 	return true;
 }
 
@@ -46,6 +54,7 @@ void worker_config_done(struct worker_config *c)
 	if (c->has_keyring)
 		keyring_done(&c->keyring);
 	c->has_keyring = false;
+	OPENSSL_cleanse(c->audit_seed, sizeof(c->audit_seed));
 }
 
 struct worker_state {
@@ -97,6 +106,9 @@ static SUSPENDS bool start(struct task *t, struct worker_state *w)
 	app->policy = policy_store_open(t, bootstrap.sha256, &err);
 	if (!app->policy)
 		return fail_start(w, &err);
+	const struct audit_log_options audit_options = { .seed = w->config.has_audit_seed ? w->config.audit_seed
+		                                                                          : NULL };
+	app->audit = audit_log_new(&app->loop, &audit_options);
 	char *owner = lease_owner_make(app->arena, self->slot, self->incarnation);
 	lease_owners_release_dead(t, owner);
 	const struct runner_options runner_options = { .kinds = all_op_kinds, .owner = owner };
@@ -138,6 +150,7 @@ static SUSPENDS void worker_main(struct task *t, void *arg)
 	}
 	drain(t, w);
 	policy_store_stop(t, app->policy);
+	audit_log_stop(t, app->audit);
 	if (app->db)
 		db_close(t, app->db, 5000);
 	app->db = NULL;
@@ -184,6 +197,7 @@ int worker_run(struct settings *s)
 	loop_done(&app->loop);
 	policy_store_free(app->policy);
 	runner_free(app->runner);
+	audit_log_free(app->audit);
 	metrics_close();
 	worker_config_done(&w.config);
 	arena_free(app->arena);

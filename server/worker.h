@@ -9,6 +9,8 @@ struct worker_config {
 	unsigned db_pool;
 	bool has_keyring;
 	struct keyring keyring;
+	bool has_audit_seed;
+	unsigned char audit_seed[32]; /* signs the audit log */
 };
 
 /* What a worker needs of the settings; the keyring holds key material until worker_config_done(). */

@@ -27,6 +27,12 @@
 	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
 	X(odoo_stable_bootstrap_operation_active, 409, false,                                                          \
 	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
+	X(product_lane_not_found, 404, false, "The product's profile has no such lane, or there is no such product")   \
+	X(tracked_target_not_found, 404, false, "The lane has no tracked target record, or no id for it")              \
+	X(runtime_environment_unavailable, 409, false, "No runtime environment is recorded for the lane")              \
+	X(runtime_environment_empty, 409, false, "Nothing of the lane's recorded environment is to reach its target")  \
+	X(runtime_secret_values_missing, 409, false, "Secrets that the lane expects have no value")                    \
+	X(secrets_unreadable, 409, false, "Stored secrets do not open with the configured master keys")                \
 	X(operation_active, 409, false,                                                                                \
 	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
 	X(plan_changed, 409, false,                                                                                    \
@@ -41,6 +47,10 @@
 	X(deploy_failed, 502, false, "The provider ended the deploy with an error")                                    \
 	X(post_deploy_failed, 502, false, "The data workflow on the host failed")                                      \
 	X(verification_failed, 502, false, "The lane does not prove that it runs what was deployed")                   \
+	X(dokploy_target_read_failed, 502, false, "The live target could not be read")                                 \
+	X(dokploy_target_update_failed, 502, false, "The live target's environment could not be written")              \
+	X(dokploy_target_verification_failed, 502, false, "The live target did not keep what was written")             \
+	X(dokploy_deploy_failed, 502, false, "The deploy after the environment was written failed")                    \
 	X(upstream_lost, 502, false, "The provider accepted a request and lost it")                                    \
 	X(provider_refused, 502, false, "A provider refused what was asked; the same again will not do better")        \
 	X(target_logs_unavailable, 503, true, "The provider does not hand out the target's log right now")             \

@@ -16,6 +16,9 @@ SELECT product FROM launchplane_product_profiles
    AND payload::jsonb -> 'lanes' @> jsonb_build_array(jsonb_build_object('context', $1::text, 'instance', $2::text))
  ORDER BY product;
 
+-- name: product_profile_lock
+SELECT payload FROM launchplane_product_profiles WHERE product = $1 FOR UPDATE;
+
 -- name: product_profile_list
 SELECT payload FROM launchplane_product_profiles
  WHERE $1::text IS NULL OR driver_id = $1
@@ -75,64 +78,6 @@ SELECT scope, payload -> 'env' FROM launchplane_runtime_environments
     OR (scope = 'instance' AND context = $1 AND instance = $2)
  ORDER BY array_position(ARRAY['global', 'context', 'instance'], scope);
 
--- name: secrets_for_lane
--- Configured secrets of an integration that apply to a lane, in the order they override each other, each with its newest
--- configured binding and its current version.
-SELECT s.secret_id, b.binding_id, b.binding_key, v.version_id, v.payload ->> 'cipher_alg', v.payload ->> 'key_id',
-       v.payload ->> 'ciphertext'
-  FROM launchplane_secrets s
-  JOIN LATERAL (SELECT binding_id, binding_key FROM launchplane_secret_bindings
-                 WHERE secret_id = s.secret_id AND integration = s.integration AND status = 'configured'
-                 ORDER BY updated_at DESC, binding_id DESC LIMIT 1) b ON true
-  JOIN launchplane_secret_versions v ON v.version_id = s.current_version_id
- WHERE s.integration = $1 AND s.status = 'configured'
-   AND (s.scope = 'global'
-        OR (s.scope = 'context' AND s.context = $2)
-        OR (s.scope = 'context_instance' AND s.context = $2 AND s.instance = $3))
- ORDER BY array_position(ARRAY['global', 'context', 'context_instance'], s.scope), s.updated_at, s.secret_id;
-
--- name: secret_bindings_for_lane
-SELECT payload FROM launchplane_secret_bindings
- WHERE integration = $1
-   AND (context = '' OR (context = $2 AND (instance = '' OR instance = $3)))
- ORDER BY binding_id;
-
--- name: secret_read_for_update
-SELECT s.payload, v.version_id, v.payload ->> 'cipher_alg', v.payload ->> 'key_id', v.payload ->> 'ciphertext'
-  FROM launchplane_secrets s
-  LEFT JOIN launchplane_secret_versions v ON v.version_id = s.current_version_id
- WHERE s.secret_id = $1
-   FOR UPDATE OF s;
-
--- name: secret_upsert
-INSERT INTO launchplane_secrets
-    (secret_id, scope, integration, name, context, instance, status, current_version_id, updated_at, payload)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::json)
-ON CONFLICT (secret_id) DO UPDATE
-   SET status = excluded.status, current_version_id = excluded.current_version_id, updated_at = excluded.updated_at,
-       payload = excluded.payload;
-
--- name: secret_version_insert
-INSERT INTO launchplane_secret_versions (version_id, secret_id, created_at, payload) VALUES ($1, $2, $3, $4::json);
-
--- name: secret_binding_upsert
-INSERT INTO launchplane_secret_bindings
-    (binding_id, secret_id, integration, binding_key, context, instance, status, updated_at, payload)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::json)
-ON CONFLICT (binding_id) DO UPDATE
-   SET status = excluded.status, updated_at = excluded.updated_at, payload = excluded.payload;
-
--- name: secret_placeholders_retire
--- Disabled placeholders that a configured binding now covers give way to it (config-health.md 3.2, step 7).
-UPDATE launchplane_secret_bindings
-   SET integration = 'retired:' || integration, updated_at = $6,
-       payload = (payload::jsonb || jsonb_build_object('integration', 'retired:' || integration, 'updated_at', $6::text))::json
- WHERE status = 'disabled' AND integration = $1 AND binding_key = $2 AND context = $3 AND instance = $4 AND binding_id <> $5;
-
--- name: secret_audit_insert
-INSERT INTO launchplane_secret_audit_events (event_id, secret_id, event_type, recorded_at, payload)
-VALUES ($1, $2, $3, $4, $5::json);
-
 -- name: key_safety_active
 SELECT payload FROM launchplane_runtime_key_safety_policies
  WHERE status = 'active'
@@ -153,9 +98,3 @@ SELECT payload FROM launchplane_odoo_instance_overrides WHERE context = $1 AND i
 INSERT INTO launchplane_odoo_instance_overrides (context, instance, updated_at, payload)
 VALUES ($1, $2, $3, $4::json)
 ON CONFLICT (context, instance) DO UPDATE SET updated_at = excluded.updated_at, payload = excluded.payload;
-
--- name: secret_newest_version
-SELECT secret_id, version_id, payload ->> 'ciphertext'
-  FROM launchplane_secret_versions
- ORDER BY created_at DESC, version_id DESC
- LIMIT 1;

@@ -26,7 +26,8 @@ struct query {
 	const char *name; /* unique; "" for a statement that is sent once and not prepared */
 	const char *sql;
 	int n_params;
-	bool writes; /* inserts, updates, deletes, notifies: not for db_query() */
+	bool writes;  /* inserts, updates, deletes, notifies: not for db_query() */
+	bool audited; /* carries its leaf for the audit log itself (storage/audit.h) */
 };
 
 /* ---- parameters ---- */

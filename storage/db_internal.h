@@ -62,6 +62,9 @@ struct db_url {
 bool db_url_parse(struct db_url *url, const char *text, struct err *err);
 void db_url_done(struct db_url *url);
 
+/* A statement that carried a leaf for the audit log was committed for t. */
+void db_leaf_committed(struct task *t, struct db *db);
+
 /* ---- a request: somebody waits for a connection or a result ---- */
 
 enum request_kind { REQUEST_READ, REQUEST_WRITE, REQUEST_TX, REQUEST_IN_TX };
@@ -111,7 +114,8 @@ struct tx {
 	struct conn *conn;
 	struct task *task;
 	bool has_begun, is_committing, is_over;
-	bool has_failed; /* err says why */
+	bool has_written, is_audited; /* a statement that changes something; one that carries the leaf */
+	bool has_failed;              /* err says why */
 	struct err err;
 };
 
@@ -168,6 +172,9 @@ struct db {
 	struct listener *listeners;
 	bool is_listening;
 	unsigned listen_failures;
+
+	void (*on_leaf)(void *arg); /* audit_on_append() */
+	void *on_leaf_arg;
 
 	bool is_closing;
 	struct task *closer;

@@ -180,10 +180,14 @@ static void on_poll(uv_poll_t *h, int status, int events)
 	struct link *link = p->link;
 	if (!link)
 		return;
+	if (status < 0)
+		p->events = 0; /* libuv has stopped watching */
 	if (link->state == LINK_CONNECTING)
 		connect_step(link);
 	else
 		link->on_io(link, status < 0 ? UV_READABLE : events); /* libpq finds out what is wrong by reading */
+	if (p->link && link->state == LINK_UP && p->events == 0)
+		link_watch(link, UV_READABLE); /* that was not the end of what there is to read */
 }
 
 void link_watch(struct link *link, int events)

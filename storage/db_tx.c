@@ -1,3 +1,5 @@
+#include "storage/audit.h"
+#include "storage/audit.sql.h"
 #include "storage/db_internal.h"
 
 #include <assert.h>
@@ -79,6 +81,8 @@ static bool refuse(const struct tx *tx, struct err *err)
 static bool tx_put(struct tx *tx, const struct query *q, const struct param *params, size_t n_params, struct request *r)
 {
 	struct conn *c = tx->conn;
+	tx->has_written |= q->writes;
+	tx->is_audited |= q->audited;
 	if (!tx->has_begun) {
 		tx->has_begun = true;
 		if (!conn_send(c, &begin_query, NULL, 0, NULL)) {
@@ -153,7 +157,16 @@ NO_ROLE_CHECK bool tx_commit(struct tx *tx, struct err *err)
 		tx_rollback(tx);
 		return false;
 	}
+	struct task *t = tx->task;
+	struct db *db = tx->conn->link.db;
+	bool is_audited = tx->is_audited;
+	if (t->audit && tx->has_written && !is_audited) {
+		is_audited = true;
+		tx_send(tx, &Q_audit_append, PARAMS(P_AUDIT(t)));
+	}
 	bool ok = !tx->has_begun || commit(tx, err);
 	tx_over(tx);
+	if (ok && is_audited)
+		db_leaf_committed(t, db);
 	return ok;
 }

@@ -59,7 +59,8 @@ inventory AS (
                CASE WHEN known.deployment_record_id = excluded.deployment_record_id THEN known.promoted_from_instance END)
      WHERE known.deployment_record_id = excluded.deployment_record_id
         OR NOT launchplane_came_after(coalesce(known.payload -> 'deploy' ->> 'started_at', ''),
-                                      coalesce(known.payload -> 'deploy' ->> 'finished_at', ''), $14, $15))
+                                      coalesce(known.payload -> 'deploy' ->> 'finished_at', ''), $14, $15)),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $18::json FROM fresh WHERE $18::json IS NOT NULL)
 SELECT verdict, EXISTS (SELECT 1 FROM fresh), launchplane_evidence_note(verdict) FROM judged;
 
 -- name: deployment_upsert

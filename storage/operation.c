@@ -1,6 +1,7 @@
 #include "storage/operation.h"
 
 #include "core/digest.h"
+#include "storage/audit.h"
 #include "storage/codes.h"
 #include "storage/operation.sql.h"
 
@@ -95,12 +96,37 @@ static SUSPENDS bool find_by_key(struct task *t, const struct op_submission *s, 
 	                err);
 }
 
+/* What the audit log is told: the request's or the submitting phase's own entry, with the new operation in it. */
+static struct audit_entry submission_entry(struct task *t, const struct op_submission *s, const char *id)
+{
+	struct audit_entry e = { .type = "system", .event = "submitted", .trace_id = s->trace_id };
+	if (t->audit)
+		e = *t->audit;
+	else if (s->actor && s->actor[0]) {
+		struct err ignored = { 0 };
+		struct json *caller = ARENA_NEW(t->arena, struct json);
+		if (json_parse(t->arena, s->actor, strlen(s->actor), "the actor", caller, &ignored))
+			e.caller = caller;
+	}
+	e.kind = s->kind->name;
+	e.operation_id = id;
+	e.phase = NULL;
+	e.run = e.effects = 0;
+	if (!e.product || !e.product[0])
+		e.product = s->product;
+	if (!e.context || !e.context[0])
+		e.context = s->context;
+	return e;
+}
+
 bool operation_submit(struct task *t, const struct op_submission *s, enum submit_outcome *outcome,
                       const char **operation_id, const char **document, struct err *err)
 {
 	const char *created_at = utc_now(t);
 	const char *id = operation_new_id(t->arena, s, created_at);
 	const char *lane = arena_printf(t->arena, "%s/%s/%s", s->product, s->context, s->instance);
+	struct audit_entry told = submission_entry(t, s, id);
+	const char *leaf = audit_leaf_of(t, &told);
 	/* A holder of the lane may end between our insert and our look at it: then the insert is worth another try. */
 	for (int round = 0; round < 5; round++) {
 		struct rows rows;
@@ -109,10 +135,11 @@ bool operation_submit(struct task *t, const struct op_submission *s, enum submit
 		                     P_TEXT(s->instance), P_BOOL(s->holds_lane), P_TEXT(s->idempotency_scope),
 		                     P_TEXT(s->idempotency_key), P_TEXT(s->request_fingerprint),
 		                     P_TEXT(s->kind->phases[0].name), P_TEXT(s->request), P_TEXT(s->actor),
-		                     P_TEXT(s->trace_id), P_TEXT(s->traceparent), P_INT(loop_clock_offset_ms(t->loop))),
+		                     P_TEXT(s->trace_id), P_TEXT(s->traceparent), P_INT(loop_clock_offset_ms(t->loop)),
+		                     P_TEXT(leaf)),
 		              &rows, err))
 			return false;
-		bool created = rows.n == 1 && row_int(&rows, 0, 0) > 0;
+		bool created = rows.n == 1 && row_int(&rows, 0, 0) == 1;
 		if (!find_by_key(t, s, &rows, err))
 			return false;
 		if (rows.n == 1) {

@@ -16,6 +16,7 @@ first_event AS (
     INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
     SELECT operation_id, 1, created_at, 'submitted', '', '{}'::json FROM created
     RETURNING operation_id),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $16::json FROM created WHERE $16::json IS NOT NULL),
 woken AS (SELECT pg_notify('launchplane_operations', '') FROM first_event)
 SELECT count(*) FROM woken;
 
@@ -42,19 +43,6 @@ SELECT seq, event, json_build_object('seq', seq, 'at', launchplane_utc(at), 'eve
  ORDER BY seq
  LIMIT 500;
 
--- name: operation_list
--- Filters that are null do not filter. The cursor is the last row's (created_at, operation_id).
-SELECT launchplane_operation_document(o), to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), operation_id
-  FROM launchplane_operations o
- WHERE product = $1
-   AND ($2::text IS NULL OR context = $2)
-   AND ($3::text IS NULL OR instance = $3)
-   AND ($4::text IS NULL OR status = $4)
-   AND ($5::text IS NULL OR kind = $5)
-   AND ($6::timestamptz IS NULL OR (created_at, operation_id) < ($6::timestamptz, $7::text))
- ORDER BY created_at DESC, operation_id DESC
- LIMIT $8::bigint;
-
 -- name: operation_cancel
 WITH asked AS (
     UPDATE launchplane_operations
@@ -72,6 +60,7 @@ noted AS (
            a.updated_at, 'cancel_requested', a.phase, json_build_object('by', $2::text, 'reason', $3::text)
       FROM asked a
     RETURNING operation_id),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $5::json WHERE $5::json IS NOT NULL),
 woken AS (SELECT pg_notify('launchplane_operations', '') FROM noted)
 SELECT count(*) FROM woken;
 
@@ -137,7 +126,8 @@ noted AS (
            (SELECT max(seq) FROM launchplane_operation_events e WHERE e.operation_id = m.operation_id) + l.n,
            m.now_at, l.e ->> 'event', l.e ->> 'phase', (l.e -> 'detail')
       FROM moved m, json_array_elements($14::json) WITH ORDINALITY AS l(e, n)
-    RETURNING 1)
+    RETURNING 1),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $15::json FROM moved WHERE $15::json IS NOT NULL)
 SELECT deadline_ms, (SELECT count(*) FROM noted) FROM moved;
 
 -- name: operation_finish
@@ -157,7 +147,8 @@ noted AS (
            (SELECT max(seq) FROM launchplane_operation_events e WHERE e.operation_id = m.operation_id) + l.n,
            m.now_at, l.e ->> 'event', l.e ->> 'phase', (l.e -> 'detail')
       FROM ended m, json_array_elements($10::json) WITH ORDINALITY AS l(e, n)
-    RETURNING 1)
+    RETURNING 1),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $14::json FROM ended WHERE $14::json IS NOT NULL)
 SELECT (SELECT count(*) FROM noted) FROM ended;
 
 -- name: operation_lease_owners

@@ -2,9 +2,8 @@
  * Shapes and rules: facts/config-health.md 3. Secret values never leave the bundle except sealed. */
 #pragma once
 
-#include "core/seal.h"
-#include "storage/db.h"
-#include "storage/secret.h"
+#include "storage/lane_environment.h"
+#include "storage/secret_write.h"
 
 struct config_secret {
 	const char *name, *binding_key, *value, *scope, *context, *instance, *integration, *description;
@@ -14,7 +13,7 @@ struct product_config_request { /* POST /v1/product-config/apply */
 	const char *mode, *product, *context, *instance;
 	const struct json *runtime_env, *runtime_environment;
 	LIST_OF(struct config_secret) secrets;
-	const char *source_label, *reason;
+	const char *source_label, *reason, *plan_digest;
 };
 extern const struct contract product_config_request_contract;
 
@@ -22,43 +21,29 @@ extern const struct contract product_config_request_contract;
 struct product_config {
 	const struct product_config_request *request;
 	struct place place;
-	const struct json *env; /* NULL or empty: none */
-	const char *actor, *now;
+	const struct json *env;     /* NULL or empty: none */
+	struct secret_wish *wishes; /* one for each secret of the request */
+	struct authorship by;
 };
 
 bool product_config_read(struct arena *a, const struct product_config_request *request, const char *actor,
                          const char *now, struct product_config *out, struct err *err);
 
+struct config_plan {
+	struct secret_plan *secrets;
+	size_t secrets_n, secret_changes;
+	enum runtime_change change;
+	const struct json *stored; /* NULL: there is no record */
+	struct json merged;
+	struct strings changed, unchanged, safety_keys;
+	struct key_safety_evidence safety;
+	const char *target_type,
+	        *target_name; /* the live target that the changed values must still reach; NULL: none */
+	const char *digest;
+};
+
 /* Plans, and with apply writes, inside tx. *result is the answer's result member. Nothing is written when it fails, and
- * with apply false nothing is written at all. keyring may be NULL when there are no secrets. */
+ * with apply false nothing is written at all. keyring may be NULL when there are no secrets. E_plan_changed: *result is
+ * the plan as it is now. The caller hands the plan's secrets to secret_plans_note() once tx has ended. */
 SUSPENDS bool product_config_run(struct tx *tx, const struct product_config *config, const struct keyring *keyring,
-                                 bool apply, const char **result, struct err *err);
-
-/* The configured secrets of an integration for a lane, opened, in the order they override each other. */
-struct opened_secret {
-	const char *binding_key, *binding_id, *secret_id;
-	struct secret value;
-};
-struct opened_secrets {
-	size_t n;
-	struct opened_secret *v;
-};
-SUSPENDS bool secrets_open(struct task *t, const struct keyring *keyring, const char *integration,
-                           const struct place *place, struct opened_secrets *out, struct err *err);
-
-/* The runtime environment of a lane (config-health.md 2.3): global, context, instance records, then target_env, then
- * managed secrets; later wins. secret_keys names the keys that come from secrets. Fails when nothing is recorded for
- * the lane. */
-SUSPENDS bool runtime_env_resolve(struct task *t, const struct keyring *keyring, const struct place *place,
-                                  const struct text_map *target_env, struct text_map *out, struct strings *secret_keys,
-                                  struct err *err);
-
-/* Evaluates the active key-safety policy for the keys on a lane, with its stored bindings. Fails with
- * E_runtime_key_safety_unavailable or E_runtime_key_safety_failed; evidence is filled either way where known. */
-struct key_safety_evidence {
-	bool required;
-	const char *status; /* skipped, pass, fail, unavailable */
-	const char *policy_record_id, *policy_sha256;
-};
-SUSPENDS bool key_safety_gate(struct task *t, const struct place *place, const struct strings *keys,
-                              struct key_safety_evidence *evidence, struct err *err);
+                                 bool apply, struct config_plan *plan, const char **result, struct err *err);

@@ -230,7 +230,7 @@ static const struct field lane_fields[] = {
 	F_OBJECT(lane, health_monitoring, 0, &health_monitoring_contract),
 	F_END,
 };
-static const struct contract lane_contract = CONTRACT(lane, lane_fields, "A place a product runs");
+const struct contract lane_contract = CONTRACT(lane, lane_fields, "A place a product runs");
 
 static bool check_preview(struct arena *a, void *record, const char *path, struct err *err)
 {
@@ -279,7 +279,7 @@ static const struct field preview_fields[] = {
 	F_STR(preview_profile, seed_command, 0),
 	F_END,
 };
-static const struct contract preview_contract =
+const struct contract preview_profile_contract =
         CONTRACT(preview_profile, preview_fields, "How pull request previews are made", .check = check_preview);
 
 static const struct field promotion_workflow_fields[] = {
@@ -290,7 +290,7 @@ static const struct field promotion_workflow_fields[] = {
 	F_ENUM(promotion_workflow, default_bump, 0, .names = bump_names, .fallback = "patch"),
 	F_END,
 };
-static const struct contract promotion_workflow_contract =
+const struct contract promotion_workflow_contract =
         CONTRACT(promotion_workflow, promotion_workflow_fields, "The workflow that promotes to prod");
 
 static bool check_expected_key(struct arena *a, void *record, const char *path, struct err *err)
@@ -358,7 +358,7 @@ static const struct field expected_config_fields[] = {
 	F_LIST(expected_config, managed_secret_bindings, 0, &expected_binding_contract),
 	F_END,
 };
-static const struct contract expected_config_contract =
+const struct contract expected_config_contract =
         CONTRACT(expected_config, expected_config_fields, "Names of the configuration a product needs",
                  .check = check_expected_config);
 
@@ -411,7 +411,7 @@ static const struct field product_profile_fields[] = {
 	F_STR(product_profile, health_path, TRIMMED),
 	F_LIST(product_profile, lanes, 0, &lane_contract, .max = 100),
 	F_STRINGS(product_profile, historical_contexts, TRIMMED | NON_BLANK),
-	F_OBJECT(product_profile, preview, 0, &preview_contract),
+	F_OBJECT(product_profile, preview, 0, &preview_profile_contract),
 	F_OBJECT(product_profile, promotion_workflow, 0, &promotion_workflow_contract),
 	F_OBJECT(product_profile, expected_config, 0, &expected_config_contract),
 	F_STR(product_profile, updated_at, REQUIRED | TRIMMED | NON_BLANK),

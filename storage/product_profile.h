@@ -88,6 +88,9 @@ struct product_profile {
 	const char *updated_at, *source;
 };
 extern const struct contract product_profile_contract;
+/* Its parts, for documents that hold them too. */
+extern const struct contract lane_contract, preview_profile_contract, promotion_workflow_contract,
+        expected_config_contract;
 
 /* Rules that hold for a new write only, not for reading what is stored (config-health.md 1.7). */
 bool product_profile_check_write(struct arena *a, const struct product_profile *p, struct err *err);

@@ -128,3 +128,11 @@ SELECT verdict, EXISTS (SELECT 1 FROM fresh), launchplane_evidence_note(verdict)
 
 -- name: promotion_read
 SELECT context, payload FROM launchplane_promotions WHERE record_id = $1;
+
+-- name: promotion_upsert
+INSERT INTO launchplane_promotions
+    (record_id, context, from_instance, to_instance, artifact_id, deploy_started_at, deploy_finished_at, payload)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8::json)
+ON CONFLICT (record_id) DO UPDATE
+   SET artifact_id = excluded.artifact_id, deploy_started_at = excluded.deploy_started_at,
+       deploy_finished_at = excluded.deploy_finished_at, payload = excluded.payload;

@@ -25,14 +25,6 @@ SELECT coalesce(json_agg(launchplane_promotion_hold_document(h) ORDER BY held_at
   FROM (SELECT * FROM launchplane_promotion_holds WHERE context = $1 AND instance = $2
          ORDER BY held_at DESC, record_id DESC LIMIT 100) h;
 
--- name: promotion_upsert
-INSERT INTO launchplane_promotions
-    (record_id, context, from_instance, to_instance, artifact_id, deploy_started_at, deploy_finished_at, payload)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8::json)
-ON CONFLICT (record_id) DO UPDATE
-   SET artifact_id = excluded.artifact_id, deploy_started_at = excluded.deploy_started_at,
-       deploy_finished_at = excluded.deploy_finished_at, payload = excluded.payload;
-
 -- name: promotion_note_rollback
 -- What the record says of the promotion itself stays.
 UPDATE launchplane_promotions
@@ -52,6 +44,12 @@ ON CONFLICT (record_id) DO UPDATE
 SELECT 'promotion ' || record_id || ' has used it' FROM launchplane_promotions
  WHERE payload ->> 'backup_record_id' = $1 AND context = $2 AND to_instance = $3
    AND payload -> 'deploy' ->> 'status' = 'pass'
+UNION ALL
+SELECT 'it is older than what the lane runs now'
+  FROM launchplane_inventory i
+  JOIN launchplane_backup_gates g ON g.record_id = $1
+ WHERE i.context = $2 AND i.instance = $3
+   AND (i.payload -> 'deploy' ->> 'finished_at') COLLATE "C" > g.created_at COLLATE "C"
 UNION ALL
 SELECT 'the lane was built anew after it, by ' || d.record_id
   FROM launchplane_inventory i

@@ -131,6 +131,21 @@ enum runtime_change runtime_env_merge(struct arena *a, const struct json *stored
 	return !stored ? RUNTIME_CREATED : changed->n ? RUNTIME_UPDATED : RUNTIME_UNCHANGED;
 }
 
+void runtime_environment_summary(struct json_out *o, const struct runtime_environment *r)
+{
+	struct strings keys = { 0 };
+	for (uint32_t i = 0; i < r->env->n; i++)
+		strings_add(o->buf->arena, &keys, r->env->members[i].key);
+	strings_sort(&keys);
+	jo_kv(o, "scope", r->scope);
+	jo_kv(o, "context", r->context);
+	jo_kv(o, "instance", r->instance);
+	jo_kv(o, "updated_at", r->updated_at);
+	jo_kv(o, "source_label", r->source_label);
+	jo_kv_strings(o, "env_keys", &keys);
+	jo_kv_int(o, "env_value_count", (int64_t)keys.n);
+}
+
 static int by_text(const void *x, const void *y)
 {
 	return strcmp(*(const char *const *)x, *(const char *const *)y);

@@ -33,4 +33,6 @@ extern const char *const runtime_change_names[];
  * stay (config-health.md 3.2). */
 enum runtime_change runtime_env_merge(struct arena *a, const struct json *stored, const struct json *env,
                                       struct json *merged, struct strings *changed, struct strings *unchanged);
+/* The public summary: identity, label, times, key names and their number; as members of an open object. */
+void runtime_environment_summary(struct json_out *o, const struct runtime_environment *r);
 void strings_sort(struct strings *list);

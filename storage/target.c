@@ -87,17 +87,18 @@ static struct guard_texts texts_of(struct arena *a, const struct target_change *
 
 static bool judge(const struct rows *rows, const struct target_change *c, struct err *err)
 {
-	return row_is_null(rows, 0, 0) || err_set(err, &E_provider_target_conflict, "%s/%s: %s", c->context, c->instance,
-	                                          row_text(rows, 0, 0));
+	return row_is_null(rows, 0, 0) ||
+	       err_set(err, &E_provider_target_conflict, "%s/%s: %s", c->context, c->instance, row_text(rows, 0, 0));
 }
 
 bool target_check(struct task *t, const struct target_change *c, const char **provider_row, struct err *err)
 {
 	struct rows rows;
 	struct guard_texts x = texts_of(t->arena, c);
-	if (!db_query(t, &Q_target_refusal,
-	              PARAMS(P_TEXT(c->context), P_TEXT(c->instance), P_TEXT(x.target), P_TEXT(x.id), P_TEXT(x.expected)),
-	              &rows, err) ||
+	if (!db_query(
+	            t, &Q_target_refusal,
+	            PARAMS(P_TEXT(c->context), P_TEXT(c->instance), P_TEXT(x.target), P_TEXT(x.id), P_TEXT(x.expected)),
+	            &rows, err) ||
 	    !judge(&rows, c, err))
 		return false;
 	*provider_row = row_text(&rows, 0, 1);
@@ -109,14 +110,16 @@ bool target_write(struct tx *tx, const struct target_change *c, const char **pro
 	struct rows rows;
 	struct guard_texts x = texts_of(tx_task(tx)->arena, c);
 	tx_send(tx, &Q_target_lock, PARAMS(P_TEXT(c->context), P_TEXT(c->instance)));
-	if (!tx_query(tx, &Q_target_refusal,
-	              PARAMS(P_TEXT(c->context), P_TEXT(c->instance), P_TEXT(x.target), P_TEXT(x.id), P_TEXT(x.expected)),
-	              &rows, err) ||
+	if (!tx_query(
+	            tx, &Q_target_refusal,
+	            PARAMS(P_TEXT(c->context), P_TEXT(c->instance), P_TEXT(x.target), P_TEXT(x.id), P_TEXT(x.expected)),
+	            &rows, err) ||
 	    !judge(&rows, c, err))
 		return false;
-	if (!tx_query(tx, &Q_target_write,
-	              PARAMS(P_TEXT(c->context), P_TEXT(c->instance), P_TEXT(x.target), P_TEXT(x.id), P_TEXT(x.expected)),
-	              &rows, err))
+	if (!tx_query(
+	            tx, &Q_target_write,
+	            PARAMS(P_TEXT(c->context), P_TEXT(c->instance), P_TEXT(x.target), P_TEXT(x.id), P_TEXT(x.expected)),
+	            &rows, err))
 		return false;
 	*provider_row = row_text(&rows, 0, 0);
 	return true;

@@ -48,8 +48,8 @@ extern const struct contract provider_target_contract;
  * Every path that changes a lane's target records goes through these two, or through Q_target_write in an operation's
  * checkpoint. The recorded provider row is checked first: when it names something else than the records will, or is
  * out of date, nothing is written (E_provider_target_conflict). Then the halves that are given are written (NULL: that
- * half stays), then the provider row that the pair stands for; while a half is missing no row is made up. expected: what
- * the caller says is recorded now, NULL: nothing said; only what is named so is replaced by something else. */
+ * half stays), then the provider row that the pair stands for; while a half is missing no row is made up. expected:
+ * what the caller says is recorded now, NULL: nothing said; only what is named so is replaced by something else. */
 
 struct deployed_target;
 struct target_change {

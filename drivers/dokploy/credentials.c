@@ -1,7 +1,7 @@
 #include "drivers/dokploy/credentials.h"
 
 #include "storage/codes.h"
-#include "storage/product_config.h"
+#include "storage/lane_environment.h"
 
 bool dokploy_open(struct task *t, struct dokploy *out, struct err *err)
 {

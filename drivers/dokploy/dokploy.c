@@ -25,8 +25,8 @@ static void add_escaped(struct buf *b, const char *s)
 	}
 }
 
-static const char *call_url(struct task *t, const struct dokploy *d, const char *procedure, const struct dokploy_param *params,
-                            size_t n)
+static const char *call_url(struct task *t, const struct dokploy *d, const char *procedure,
+                            const struct dokploy_param *params, size_t n)
 {
 	size_t host = strlen(d->host);
 	while (host && d->host[host - 1] == '/')
@@ -310,8 +310,8 @@ bool dokploy_compose_deploy(struct task *t, struct dokploy *d, const char *compo
 }
 
 /* A call whose answer is one JSON string. Text that was not JSON counts, an object does not. */
-static SUSPENDS bool get_text(struct task *t, struct dokploy *d, const char *procedure, const struct dokploy_param *params,
-                              size_t n, const char **text, struct err *err)
+static SUSPENDS bool get_text(struct task *t, struct dokploy *d, const char *procedure,
+                              const struct dokploy_param *params, size_t n, const char **text, struct err *err)
 {
 	struct json answer;
 	if (!dokploy_get(t, d, procedure, params, n, &answer, err))
@@ -328,8 +328,8 @@ static SUSPENDS bool get_text(struct task *t, struct dokploy *d, const char *pro
 bool dokploy_compose_converted(struct task *t, struct dokploy *d, const char *compose_id, const char **yaml,
                                struct err *err)
 {
-	return get_text(t, d, "compose.getConvertedCompose", &(const struct dokploy_param){ "composeId", compose_id }, 1, yaml,
-	                err);
+	return get_text(t, d, "compose.getConvertedCompose", &(const struct dokploy_param){ "composeId", compose_id },
+	                1, yaml, err);
 }
 
 /* ---- domains ---- */
@@ -422,8 +422,8 @@ static SUSPENDS bool list_deployments(struct task *t, struct dokploy *d, const c
 bool dokploy_deployments_of_compose(struct task *t, struct dokploy *d, const char *compose_id,
                                     struct dokploy_deployments *out, struct err *err)
 {
-	return list_deployments(t, d, "deployment.allByCompose", &(const struct dokploy_param){ "composeId", compose_id }, 1,
-	                        out, err);
+	return list_deployments(t, d, "deployment.allByCompose",
+	                        &(const struct dokploy_param){ "composeId", compose_id }, 1, out, err);
 }
 
 bool dokploy_deployments_of_schedule(struct task *t, struct dokploy *d, const char *schedule_id,
@@ -551,8 +551,8 @@ bool dokploy_containers(struct task *t, struct dokploy *d, const char *app_name,
                         struct dokploy_containers *out, struct err *err)
 {
 	const struct dokploy_param params[] = { { "appName", app_name },
-		                        { "appType", "docker-compose" },
-		                        { "serverId", server_id } };
+		                                { "appType", "docker-compose" },
+		                                { "serverId", server_id } };
 	struct json rows;
 	if (!dokploy_get(t, d, "docker.getContainersByAppNameMatch", params, server_id[0] ? 3 : 2, &rows, err))
 		return false;
@@ -647,6 +647,16 @@ bool dokploy_application_save_env(struct task *t, struct dokploy *d, const struc
 	json_set_str(t->arena, &body, "buildSecrets", live->build_secrets ? live->build_secrets : "");
 	json_set(t->arena, &body, "createEnvFile", json_of_bool(live->create_env_file));
 	return dokploy_post(t, d, "application.saveEnvironment", &body, &ignored, err);
+}
+
+bool dokploy_application_deploy(struct task *t, struct dokploy *d, const char *application_id, const char *title,
+                                const char *description, bool rebuild, struct err *err)
+{
+	struct json body = json_object(), ignored;
+	json_set_str(t->arena, &body, "applicationId", application_id);
+	json_set_str(t->arena, &body, "title", title);
+	json_set_str(t->arena, &body, "description", description);
+	return dokploy_post(t, d, rebuild ? "application.redeploy" : "application.deploy", &body, &ignored, err);
 }
 
 static void read_services(struct arena *a, const struct json *project, const struct json *environment, const char *list,

@@ -94,7 +94,7 @@ struct dokploy_application {
 	const char *id, *name, *app_name, *source_type, *docker_image, *username, *registry_url, *env, *status;
 	const char *build_args, *build_secrets; /* NULL when null */
 	const char *password;                   /* of the registry; never to be shown */
-	const char *description; /* NULL when it is not a string */
+	const char *description;                /* NULL when it is not a string */
 	const char *environment_id, *environment_name, *project_id, *project_name, *server_id;
 	bool create_env_file;
 	struct dokploy_domains domains;
@@ -177,6 +177,9 @@ SUSPENDS bool dokploy_application_one(struct task *t, struct dokploy *d, const c
 /* Replaces the environment text; build arguments and secrets stay as in live. */
 SUSPENDS bool dokploy_application_save_env(struct task *t, struct dokploy *d, const struct dokploy_application *live,
                                            const char *env, struct err *err);
+/* As dokploy_compose_deploy. */
+SUSPENDS bool dokploy_application_deploy(struct task *t, struct dokploy *d, const char *application_id,
+                                         const char *title, const char *description, bool rebuild, struct err *err);
 
 /* The last lines (1 to 10000) of a container's or an application's log; since "all" or 10m, search "" for all lines. As
  * they are: redact before showing. The answer's form differs between releases. */

@@ -119,8 +119,7 @@ static SUSPENDS bool log_of(struct task *t, struct dokploy *d, const char *proce
                             size_t n, const struct dokploy_log_wish *wish, struct json *out, struct err *err)
 {
 	assert(wish->lines >= 1 && wish->lines <= 10000);
-	params[n++] =
-	        (struct dokploy_param){ "tail", arena_printf(t->arena, "%lld", (long long)wish->lines) };
+	params[n++] = (struct dokploy_param){ "tail", arena_printf(t->arena, "%lld", (long long)wish->lines) };
 	params[n++] = (struct dokploy_param){ "since", wish->since };
 	if (wish->search[0])
 		params[n++] = (struct dokploy_param){ "search", wish->search };

@@ -23,17 +23,44 @@ static SUSPENDS bool read_live(struct task *t, struct dokploy *d, enum target_ty
 	if (type == TARGET_COMPOSE) {
 		if (!dokploy_compose_one(t, d, id, &c, err))
 			return false;
-		*out = (struct live_target){ c.id, c.name, c.app_name, c.server_id, c.source_type, c.compose_path, c.status,
-			                     c.env, c.description, c.environment_id, c.environment_name, c.project_id,
-			                     c.project_name, c.custom_git_url, c.custom_git_branch, c.custom_git_ssh_key_id,
+		*out = (struct live_target){ c.id,
+			                     c.name,
+			                     c.app_name,
+			                     c.server_id,
+			                     c.source_type,
+			                     c.compose_path,
+			                     c.status,
+			                     c.env,
+			                     c.description,
+			                     c.environment_id,
+			                     c.environment_name,
+			                     c.project_id,
+			                     c.project_name,
+			                     c.custom_git_url,
+			                     c.custom_git_branch,
+			                     c.custom_git_ssh_key_id,
 			                     c.domains };
 		return true;
 	}
 	if (!dokploy_application_one(t, d, id, &app, err))
 		return false;
-	*out = (struct live_target){ app.id, app.name, app.app_name, app.server_id, app.source_type, "", app.status,
-		                     app.env, app.description, app.environment_id, app.environment_name,
-		                     app.project_id, app.project_name, "", "", "", app.domains };
+	*out = (struct live_target){ app.id,
+		                     app.name,
+		                     app.app_name,
+		                     app.server_id,
+		                     app.source_type,
+		                     "",
+		                     app.status,
+		                     app.env,
+		                     app.description,
+		                     app.environment_id,
+		                     app.environment_name,
+		                     app.project_id,
+		                     app.project_name,
+		                     "",
+		                     "",
+		                     "",
+		                     app.domains };
 	return true;
 }
 
@@ -245,7 +272,8 @@ bool target_preflight(struct task *t, enum target_type type, const char *target_
 	if (!dokploy_open(t, &d, err)) {
 		if (!err_is(err, &E_secret_configuration_required))
 			return false;
-		block(&f, arena_strdup(t->arena, err->message)); /* the managed store lacks its bindings: fails closed */
+		block(&f,
+		      arena_strdup(t->arena, err->message)); /* the managed store lacks its bindings: fails closed */
 		memset(err, 0, sizeof(*err));
 	} else if (!read_live(t, &d, type, target_id, &live, err)) {
 		return false;

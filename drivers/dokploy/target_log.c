@@ -103,8 +103,9 @@ struct log_source {
 	const char *app_name, *server_id;
 };
 
-static SUSPENDS bool read_compose(struct task *t, struct dokploy *d, const char *id, const struct dokploy_log_wish *wish,
-                                  struct log_source *source, struct json *out, struct err *err)
+static SUSPENDS bool read_compose(struct task *t, struct dokploy *d, const char *id,
+                                  const struct dokploy_log_wish *wish, struct log_source *source, struct json *out,
+                                  struct err *err)
 {
 	struct dokploy_compose compose;
 	struct dokploy_containers containers;
@@ -120,8 +121,8 @@ static SUSPENDS bool read_compose(struct task *t, struct dokploy *d, const char 
 }
 
 static SUSPENDS bool read_application(struct task *t, struct dokploy *d, const char *id,
-                                      const struct dokploy_log_wish *wish, struct log_source *source,
-                                      struct json *out, struct err *err)
+                                      const struct dokploy_log_wish *wish, struct log_source *source, struct json *out,
+                                      struct err *err)
 {
 	struct dokploy_application application;
 	if (!dokploy_application_one(t, d, id, &application, err))

@@ -12,8 +12,8 @@
 bool target_log_since_ok(const char *since);
 /* Letters, digits, blank, dot, underscore, hyphen. */
 bool target_log_search_ok(const char *search);
-/* The answer's logs member: target, request and the redacted lines. E_target_logs_unavailable when the provider does not
- * deliver. */
+/* The answer's logs member: target, request and the redacted lines. E_target_logs_unavailable when the provider does
+ * not deliver. */
 SUSPENDS bool target_log_read(struct task *t, const struct dokploy_target *target, const struct dokploy_target_id *id,
                               const struct dokploy_log_wish *wish, struct json *out, struct err *err);
 /* The lines of an answer in any of the forms that Dokploy's releases use, redacted; the last wish->lines of those that

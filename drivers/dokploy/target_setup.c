@@ -5,12 +5,9 @@
 #include "storage/codes.h"
 #include "storage/config.sql.h"
 
-const char *const setup_operation_names[] = { "adopt",
-	                                      "create-application",
-	                                      "create-compose",
-	                                      "reconcile-compose-domain",
-	                                      "prune-compose-domain",
-	                                      NULL };
+const char *const setup_operation_names[] = {
+	"adopt", "create-application", "create-compose", "reconcile-compose-domain", "prune-compose-domain", NULL
+};
 
 static bool creates(const struct target_setup *r)
 {
@@ -35,7 +32,8 @@ static bool check_members(struct arena *a, const struct target_setup *b, const c
 		return contract_fail(a, err, path, "target_name", "is required for %s", operation);
 	if (b->operation == SETUP_CREATE_COMPOSE && is_blank(b->server_id))
 		return contract_fail(a, err, path, "server_id", "is required for create-compose");
-	if (creates(b) && b->target_type != (b->operation == SETUP_CREATE_COMPOSE ? TARGET_COMPOSE : TARGET_APPLICATION))
+	if (creates(b) &&
+	    b->target_type != (b->operation == SETUP_CREATE_COMPOSE ? TARGET_COMPOSE : TARGET_APPLICATION))
 		return contract_fail(a, err, path, "target_type", "must be %s for %s",
 		                     b->operation == SETUP_CREATE_COMPOSE ? "compose" : "application", operation);
 	if (is_tracked(b) && b->target_type != TARGET_COMPOSE)
@@ -105,9 +103,8 @@ static const struct field setup_fields[] = {
 	F_PLAN_DIGEST(target_setup),
 	F_END,
 };
-const struct contract target_setup_contract =
-        CONTRACT(target_setup, setup_fields, "Records, makes or routes a Dokploy target of a lane",
-                 .check = check_setup);
+const struct contract target_setup_contract = CONTRACT(
+        target_setup, setup_fields, "Records, makes or routes a Dokploy target of a lane", .check = check_setup);
 
 static const struct field route_fields[] = {
 	F_STR(setup_route, host, 0),
@@ -281,9 +278,10 @@ static SUSPENDS bool refuse_historical(struct task *t, const struct target_setup
 	struct rows rows;
 	if (!db_query(t, &Q_historical_context_owner, PARAMS(P_TEXT(r->context)), &rows, err))
 		return false;
-	return rows.n == 0 || err_set(err, &E_invalid_dokploy_target_setup,
-	                              "context: %s is a historical context of product %s; targets belong to current ones",
-	                              r->context, row_text(&rows, 0, 0));
+	return rows.n == 0 ||
+	       err_set(err, &E_invalid_dokploy_target_setup,
+	               "context: %s is a historical context of product %s; targets belong to current ones", r->context,
+	               row_text(&rows, 0, 0));
 }
 
 bool target_setup_prepare(struct task *t, const struct target_setup *r, struct target_setup_state *s,
@@ -344,7 +342,9 @@ static SUSPENDS bool ask_guard(struct task *t, const struct target_setup *r, str
 	const struct target_change change = { .context = r->context,
 		                              .instance = r->instance,
 		                              .target = whole ? &out->target : NULL,
-		                              .id = !whole ? NULL : out->has_id ? &out->id : &unknown,
+		                              .id = !whole        ? NULL
+		                                    : out->has_id ? &out->id
+		                                                  : &unknown,
 		                              .expected = r->expected_current_provider_target };
 	if (!target_check(t, &change, &row, err))
 		return false;
@@ -477,8 +477,8 @@ static void add_records(struct arena *a, struct json *setup, const struct target
 	if (records->has_id)
 		json_set(a, setup, "target_id_record",
 		         contract_json(a, &dokploy_target_id_contract, &records->id, false));
-	if (records->provider_row && json_parse(a, records->provider_row, strlen(records->provider_row),
-	                                        "the provider target", &row, &ignored))
+	if (records->provider_row &&
+	    json_parse(a, records->provider_row, strlen(records->provider_row), "the provider target", &row, &ignored))
 		json_set(a, setup, "provider_target_record", row);
 }
 
@@ -487,8 +487,9 @@ static struct json provider_fields(struct arena *a, const struct target_setup_st
 	struct json fields = json_object();
 	const struct {
 		const char *name, *value;
-	} members[] = { { "target_id", s->target_id },   { "project_id", s->project_id }, { "environment_id", s->environment_id },
-		        { "app_name", s->app_name },     { "server_id", s->server_id },   { "source_type", s->source_type },
+	} members[] = { { "target_id", s->target_id },           { "project_id", s->project_id },
+		        { "environment_id", s->environment_id }, { "app_name", s->app_name },
+		        { "server_id", s->server_id },           { "source_type", s->source_type },
 		        { "compose_path", s->compose_path } };
 	for (size_t i = 0; i < countof(members); i++)
 		if (members[i].value[0])

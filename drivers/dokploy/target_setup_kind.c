@@ -54,8 +54,8 @@ static const char *marked(struct arena *a, const struct operation *op, const cha
 }
 
 /* The one thing that carries the operation's mark; *id stays "" when there is none yet. */
-static bool find_marked(struct task *t, const struct operation *op, const struct dokploy_things *things, const char **id,
-                        struct err *err)
+static bool find_marked(struct task *t, const struct operation *op, const struct dokploy_things *things,
+                        const char **id, struct err *err)
 {
 	const char *mark = mark_of(t->arena, op);
 	*id = "";
@@ -63,9 +63,10 @@ static bool find_marked(struct task *t, const struct operation *op, const struct
 		if (!strstr(things->v[i].description, mark))
 			continue;
 		if ((*id)[0])
-			return err_set(err, &E_operation_reconciliation_required,
-			               "Dokploy has two things with this operation's mark, %s and %s; remove one by hand", *id,
-			               things->v[i].id);
+			return err_set(
+			        err, &E_operation_reconciliation_required,
+			        "Dokploy has two things with this operation's mark, %s and %s; remove one by hand", *id,
+			        things->v[i].id);
 		*id = things->v[i].id;
 	}
 	return true;
@@ -73,7 +74,8 @@ static bool find_marked(struct task *t, const struct operation *op, const struct
 
 typedef bool (*list_fn)(struct task *t, struct dokploy *d, const struct operation *op, struct dokploy_things *out,
                         struct err *err);
-typedef bool (*make_fn)(struct task *t, struct dokploy *d, const struct operation *op, const char **id, struct err *err);
+typedef bool (*make_fn)(struct task *t, struct dokploy *d, const struct operation *op, const char **id,
+                        struct err *err);
 
 /* Makes one thing, once. A later run may come after the request: it looks for the mark, and waits a little before it
  * believes that there is none. */
@@ -139,8 +141,8 @@ static SUSPENDS bool make_environment(struct task *t, struct dokploy *d, const s
 	const struct target_setup *r = op->request;
 	const struct target_setup_state *s = op->state;
 	const char *name = r->environment_name[0] ? r->environment_name : r->instance;
-	return dokploy_environment_create(t, d, s->project_id, name, marked(t->arena, op, r->environment_description), id,
-	                                  err);
+	return dokploy_environment_create(t, d, s->project_id, name, marked(t->arena, op, r->environment_description),
+	                                  id, err);
 }
 
 static SUSPENDS enum phase_outcome setup_environment(struct task *t, struct operation *op, struct err *err)
@@ -249,8 +251,9 @@ static void note_route(struct task *t, struct target_setup_state *s, const char 
 	v[s->routes.n++] = (struct setup_route){ host, route->row.id, route->action };
 	s->routes.v = v;
 	if (route->rows > 1)
-		strings_add(t->arena, &s->warnings,
-		            arena_printf(t->arena, "Dokploy has %zu rows of %s; remove all but one", route->rows, host));
+		strings_add(
+		        t->arena, &s->warnings,
+		        arena_printf(t->arena, "Dokploy has %zu rows of %s; remove all but one", route->rows, host));
 }
 
 static SUSPENDS enum phase_outcome setup_domains(struct task *t, struct operation *op, struct err *err)

@@ -192,7 +192,6 @@ static void promotion_now(struct task *t, struct operation *op, bool ended, cons
 		.context = r->context,
 		.from_instance = r->from_instance,
 		.to_instance = r->to_instance,
-		.source_health = s->release.source_health,
 		.backup_gate = { .required = true, .status = RELEASE_PASS, .evidence = s->release.backup },
 		.deploy = d.deploy,
 		.post_deploy_update = d.post_deploy_update,
@@ -204,6 +203,10 @@ static void promotion_now(struct task *t, struct operation *op, bool ended, cons
 		              .finished_at = "" },
 		.rollback_health = { .status = RELEASE_SKIPPED, .runtime_identity_detail = "" },
 	};
+	if (s->release.source_health)
+		out->source_health = *s->release.source_health;
+	else
+		contract_defaults(t->arena, &healthcheck_evidence_contract, &out->source_health);
 	if (!ended)
 		out->deploy.status = RELEASE_PENDING;
 }
@@ -245,12 +248,15 @@ static SUSPENDS enum phase_outcome promotion_check_phase(struct task *t, struct 
 	                     r->from_instance, r->to_instance,
 	                     sha256_text(t->arena, op->operation_id, strlen(op->operation_id)));
 	s->release.promoted_from = r->from_instance;
-	s->release.mints_promoted_tuple = true;
+	s->release.source_tuple = ARENA_NEW(t->arena, struct release_tuple);
+	*s->release.source_tuple = source.tuple;
 	s->release.backup = gate.evidence;
 	s->artifact_id = r->artifact_id;
 	s->source_git_ref = source.manifest.source_commit;
-	if (found)
-		s->release.source_health = inventory.destination_health;
+	if (found) {
+		s->release.source_health = ARENA_NEW(t->arena, struct healthcheck_evidence);
+		*s->release.source_health = inventory.destination_health;
+	}
 	promotion_now(t, op, false, NULL, &p);
 	write_promotion(t, op, &p);
 	return PHASE_DONE;

@@ -8,8 +8,10 @@
 static const struct field release_fields[] = {
 	F_STR(lane_release, promotion_record_id, 0),
 	F_STR(lane_release, promoted_from, 0),
-	F_BOOL(lane_release, mints_promoted_tuple, 0),
-	F_OBJECT(lane_release, source_health, 0, &healthcheck_evidence_contract),
+	F_STR(lane_release, gate_source, 0),
+	F_STR(lane_release, gate_created_at, 0),
+	F_OPT_OBJECT(lane_release, source_tuple, 0, &release_tuple_contract),
+	F_OPT_OBJECT(lane_release, source_health, 0, &healthcheck_evidence_contract),
 	F_STR(lane_release, snapshot_name, 0),
 	F_STR(lane_release, source_channel, 0),
 	F_STR(lane_release, rollback_started_at, 0),
@@ -200,19 +202,13 @@ void replacement_write_inventory(struct task *t, struct operation *op, const str
 	                       P_TEXT(contract_text(t->arena, &inventory_contract, &i))));
 }
 
-static void write_tuple(struct task *t, struct operation *op, struct release_tuple *tuple)
+static void write_tuple(struct task *t, struct operation *op, const struct release_tuple *tuple)
 {
-	const struct replacement_state *s = op->state;
-	if (s->release.mints_promoted_tuple) {
-		tuple->provenance = TUPLE_PROMOTION;
-		tuple->promotion_record_id = s->release.promotion_record_id;
-		tuple->promoted_from_channel = s->release.promoted_from;
-	}
 	op->release_tuple_id = tuple->tuple_id;
 	operation_write(t, op, &Q_release_tuple_upsert,
 	                PARAMS(P_TEXT(tuple->context), P_TEXT(tuple->channel), P_TEXT(tuple->tuple_id),
 	                       P_TEXT(tuple->artifact_id), P_TEXT(tuple->minted_at),
-	                       P_TEXT(s->release.mints_promoted_tuple ? "promotion" : "ship"),
+	                       P_TEXT(tuple->provenance == TUPLE_PROMOTION ? "promotion" : "ship"),
 	                       P_TEXT(contract_text(t->arena, &release_tuple_contract, tuple))));
 }
 
@@ -253,6 +249,12 @@ static SUSPENDS void conclude_records(struct task *t, struct operation *op, cons
 	struct release_tuple tuple;
 	bool known = read_inventory(t, &lane, &before, &found, &err) && found;
 	replacement_write_inventory(t, op, &d, known ? before.bootstrap_record_id : "");
+	if (s->release.source_tuple) {
+		release_tuple_promote(t->arena, s->release.source_tuple, op->instance, s->deployment_record_id,
+		                      s->release.promotion_record_id, utc_now(t), &tuple);
+		write_tuple(t, op, &tuple);
+		return;
+	}
 	if (read_manifest(t, s->artifact_id, &manifest, &found, &err) && found &&
 	    release_tuple_mint(t->arena, &manifest, op->context, op->instance, s->deployment_record_id, utc_now(t),
 	                       &tuple, &err))

@@ -20,8 +20,9 @@ extern const struct op_kind odoo_replacement_kind;
 struct lane_release {
 	/* a promotion's record, and the lane or marker that it comes from; "" */
 	const char *promotion_record_id, *promoted_from;
-	bool mints_promoted_tuple;
-	struct healthcheck_evidence source_health;
+	const char *gate_source, *gate_created_at;
+	struct release_tuple *source_tuple;         /* of a promotion: becomes the destination's */
+	struct healthcheck_evidence *source_health; /* NULL: not known */
 	/* of a rollback */
 	const char *snapshot_name, *source_channel, *rollback_started_at;
 	/* a backup gate's evidence, and whether the gate is there already */
@@ -99,6 +100,10 @@ SUSPENDS enum phase_outcome replacement_identity(struct task *t, struct operatio
 /* An operation whose script may have left web stopped goes to phase "web" before it fails: an op_kind's recover. */
 bool lane_is_web(const char *container);
 bool lane_recover(struct task *t, struct operation *op, const struct err *err);
+
+/* What the plan phase does once everything is read: refuses, or settles the state and writes the pending deployment. */
+SUSPENDS enum phase_outcome replacement_settle(struct task *t, struct operation *op,
+                                               const struct replacement_reading *r, struct err *err);
 
 /* How often the deploy is asked for when it is proved that no earlier request arrived. */
 #define REPLACEMENT_REQUESTS 5

@@ -12,8 +12,8 @@
 #include "drivers/odoo/target_env.h"
 #include "drivers/runtime_identity.h"
 #include "storage/codes.h"
+#include "storage/lane_environment.h"
 #include "storage/odoo_override.sql.h"
-#include "storage/product_config.h"
 
 #include <strings.h>
 
@@ -170,23 +170,28 @@ bool replacement_prepare_override(struct task *t, struct operation *op, const ch
 
 SUSPENDS enum phase_outcome replacement_plan_phase(struct task *t, struct operation *op, struct err *err)
 {
-	const struct replacement_request *request = replacement_order(op);
 	struct replacement_reading r;
+	return replacement_read(t, replacement_order(op), &r, err) ? replacement_settle(t, op, &r, err) : PHASE_FAILED;
+}
+
+SUSPENDS enum phase_outcome replacement_settle(struct task *t, struct operation *op,
+                                               const struct replacement_reading *r, struct err *err)
+{
 	struct replacement_plan plan;
-	if (!replacement_read(t, request, &r, err) ||
-	    !replacement_plan_make(t->arena, request, &r.facts, &plan, err))
+	if (!replacement_plan_make(t->arena, replacement_order(op), &r->facts, &plan, err))
 		return PHASE_FAILED;
 	if (!plan.is_ready) {
 		err_set(err, &E_operation_blocked, "%s", replacement_blocked_text(t->arena, &plan));
 		return PHASE_FAILED;
 	}
-	if (strcmp(r.lane->context, op->context) != 0) {
+	if (strcmp(r->lane->context, op->context) != 0) {
 		err_set(err, &E_operation_blocked,
 		        "the lane's context changed from %s to %s since the operation was submitted", op->context,
-		        r.lane->context);
+		        r->lane->context);
 		return PHASE_FAILED;
 	}
-	if (!settle_state(t, op, &r, &plan, err) || !replacement_prepare_override(t, op, "odoo-stable-target-replacement", err))
+	if (!settle_state(t, op, r, &plan, err) ||
+	    !replacement_prepare_override(t, op, "odoo-stable-target-replacement", err))
 		return PHASE_FAILED;
 	struct deployment d;
 	replacement_deployment(t, op, NULL, &d);

@@ -3,7 +3,7 @@
 #include "drivers/dokploy/credentials.h"
 #include "storage/config.sql.h"
 #include "storage/deployment.sql.h"
-#include "storage/product_config.h"
+#include "storage/lane_environment.h"
 
 static bool read_payload(struct task *t, const struct contract *c, const struct rows *rows, int column,
                          const char *what, void *out, bool *found, struct err *err)

@@ -23,6 +23,9 @@ struct replacement_request {
 	/* of apply alone */
 	bool verify_health, verify_canonical, verify_logo, no_cache;
 	struct opt_int timeout_seconds, health_timeout_seconds;
+	/* of releases alone (drivers/release/release.h) */
+	const char *context, *from_instance, *backup_record_id;
+	struct text_map env_overlay; /* over the target's environment, for the data workflow's run */
 };
 extern const struct contract replacement_plan_request_contract;
 extern const struct contract replacement_apply_request_contract; /* recreate-in-place of testing lanes only */

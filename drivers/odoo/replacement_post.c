@@ -24,6 +24,9 @@ bool lane_workflow_script(struct task *t, struct operation *op, struct host *h, 
 	if (!has_target)
 		return err_set(err, &E_operation_blocked, "the target record of the lane is gone");
 	env_text_parse(t->arena, h->live.env, &env);
+	const struct replacement_request *order = replacement_order(op);
+	for (size_t i = 0; i < order->env_overlay.n; i++)
+		map_set(t->arena, &env, order->env_overlay.v[i].key, order->env_overlay.v[i].value);
 	bool stale = h->row && data_workflow_lock_is_stale(t->arena, &h->row->deployments);
 	if (!data_workflow_prepare(t->arena, &env, &payload, mode, h->live.app_name,
 	                           &target.policies.shopify.protected_store_keys, stale, &workflow, err))

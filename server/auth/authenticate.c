@@ -15,15 +15,17 @@ static bool refuse(struct task *t, const struct request *rq, const char *reason,
 	return err_set(err, &E_authentication_required, "a valid bearer token is required");
 }
 
-/* The token of "Authorization: Bearer <token>", scheme in any case; NULL when there is none. */
-static const char *bearer(const struct request *rq)
+/* The token of "Authorization: Bearer <token>", scheme in any case; NULL with the reason when there is none. */
+static const char *bearer(const struct request *rq, const char **why)
 {
 	const char *value = request_header(rq, "authorization");
-	if (!value || strncasecmp(value, "bearer", 6) != 0 || (value[6] != ' ' && value[6] != '\t'))
+	*why = !value || !value[0] ? "no_credential" : "other_scheme";
+	if (!value || strncasecmp(value, "bearer", 6) != 0 || (value[6] && value[6] != ' ' && value[6] != '\t'))
 		return NULL;
 	value += 6;
 	while (*value == ' ' || *value == '\t')
 		value++;
+	*why = "empty_credential";
 	return *value ? value : NULL;
 }
 
@@ -33,9 +35,9 @@ bool authenticate(struct task *t, struct app *app, const struct request *rq, boo
 	(void)is_read;
 	if (request_header_count(rq, "authorization") > 1)
 		return refuse(t, rq, "several_credentials", err);
-	const char *token = bearer(rq);
+	const char *reason, *token = bearer(rq, &reason);
 	if (!token)
-		return refuse(t, rq, "no_credential", err);
+		return refuse(t, rq, reason, err);
 	struct principal *p = ARENA_NEW(t->arena, struct principal);
 	enum token_refusal why;
 	enum principal_kind kind;

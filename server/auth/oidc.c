@@ -3,6 +3,7 @@
 #include "core/digest.h"
 #include "core/log.h"
 #include "drivers/oidc_keys.h"
+#include "server/auth/github_subject.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +95,7 @@ enum token_refusal oidc_read_github_claims(struct arena *a, const struct json *c
 		return REFUSED_workflow_ref_missing;
 	if (!is_number(out->repository_id) || !is_number(out->repository_owner_id))
 		return REFUSED_claim_type;
-	return TOKEN_ACCEPTED;
+	return github_subject_check(a, out);
 }
 
 /* ---- the cache ---- */
@@ -246,7 +247,6 @@ bool oidc_authenticate(struct task *t, struct oidc *o, const char *token, size_t
 	if (*why == TOKEN_ACCEPTED)
 		return true;
 	o->stats.refused[*why]++;
-	log_info(t, "auth.token_refused", S("reason", token_refusal_name(*why)));
 	err_set(err, &E_authentication_required, "the bearer token is not accepted");
 	return err_cause(err, "%s: %s", token_refusal_name(*why), token_refusal_help(*why));
 }

@@ -26,5 +26,5 @@ SUSPENDS OUTSIDE_TX bool oidc_authenticate(struct task *t, struct oidc *o, const
                                            struct principal *out, enum token_refusal *why, struct err *err);
 const struct oidc_stats *oidc_stats(const struct oidc *o);
 
-/* The claims kept of a GitHub token, trimmed. Strings are copied to the arena. */
+/* The claims kept of a GitHub token, trimmed, and agreeing with its sub. Strings are copied to the arena. */
 enum token_refusal oidc_read_github_claims(struct arena *a, const struct json *claims, struct github_claims *out);

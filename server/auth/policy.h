@@ -23,6 +23,8 @@ void policy_free(struct policy *p);
 
 /* False for what a kind of caller may never do, whatever the rules say. */
 bool policy_admits(const struct principal *who, const char *action);
+/* What may be granted to local operators: these three actions and no others (U-59). */
+bool local_operator_may_get(const char *action);
 bool policy_allows(const struct policy *p, const struct principal *who, const char *action, const char *product,
                    const char *context);
 /* Whether any rule lets any caller change the policy. */

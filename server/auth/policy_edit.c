@@ -134,16 +134,6 @@ bool policy_rule_check(struct arena *a, enum principal_kind kind, const struct j
 	return err_field(err, place, "%s", why);
 }
 
-bool local_operator_may_get(const char *action)
-{
-	static const char *const allowed[] = { "product_config.plan", "product_config.apply",
-		                               "private_health_endpoint.apply" };
-	for (size_t i = 0; i < countof(allowed); i++)
-		if (strcmp(action, allowed[i]) == 0)
-			return true;
-	return false;
-}
-
 /* ---- time ---- */
 
 /* Microseconds since 1970 of "2026-01-31T10:00:00Z" or "...00.123456Z". Digits that are not there count as nines: texts

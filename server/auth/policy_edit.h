@@ -25,8 +25,6 @@ bool policy_edit(struct arena *a, const struct policy *from, const struct policy
 bool policy_rule_check(struct arena *a, enum principal_kind kind, const struct json *rule, const char *path,
                        struct err *err);
 bool policy_rules_equal(const struct json *x, const struct json *y);
-/* What may be granted to local operators (requirements.md U-59). */
-bool local_operator_may_get(const char *action);
 
 /* The time of a new record: now, but behind the record before it in the order that decides which one is in force.
  * Six digits below the second keep the order of several changes within one. previous: "" for none. */

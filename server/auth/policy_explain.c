@@ -116,6 +116,25 @@ static size_t nearest(const struct policy *p, const struct principal *who, const
 	return kept;
 }
 
+const char *policy_denial(const struct policy *p, const struct principal *who, const char *action, const char *product,
+                          const char *context)
+{
+	const struct section *s = &policy_sections[who->kind];
+	const struct rule *rules;
+	struct question q;
+	struct verdict best = { .failing = SIZE_MAX };
+	size_t n;
+	if (!policy_admits(who, action))
+		return "caller";
+	question_ask(&q, who, action, product, context);
+	policy_own_rules(p, who, &rules, &n);
+	for (size_t i = 0; i < n; i++) {
+		struct verdict v = judge(s, &rules[i], &q);
+		best = v.failing < best.failing ? v : best;
+	}
+	return n ? s->fields[best.first].name : "no_rule";
+}
+
 const char *policy_explain(struct arena *a, const struct policy *p, const struct principal *who, const char *action,
                            const char *product, const char *context)
 {

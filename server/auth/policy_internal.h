@@ -1,5 +1,5 @@
-/* server/auth/policy_internal.h - how a policy lies in memory: for policy.c, which reads and asks it, and
- * policy_explain.c. */
+/* server/auth/policy_internal.h - how a policy lies in memory: for policy_read.c, which makes it, policy_index.c,
+ * which finds in it, policy.c, which asks it, and policy_explain.c. */
 #pragma once
 
 #include "core/digest.h"
@@ -46,6 +46,7 @@ struct field {
 };
 
 #define FIELDS_MAX 12
+enum { HUMAN_ROLES = 3 }; /* the place of roles among a person's conditions, behind those that say who */
 
 struct section {
 	const char *name;
@@ -65,6 +66,21 @@ struct rule {
 	struct list conditions[FIELDS_MAX];
 };
 
+/* What rules are looked up by. */
+enum key_part { KEY_WHO, KEY_ACTION, KEY_PRODUCT, KEY_CONTEXT, KEY_PARTS };
+
+/* The first bytes that a text must have: up to eight, compared as a number. */
+struct prefix {
+	uint64_t bytes, mask;
+};
+
+/* A rule under one key; a NULL in it is for rules that any text may fit. */
+struct index_entry {
+	const char *key[KEY_PARTS];
+	struct prefix product, context;
+	const struct rule *rule;
+};
+
 struct policy {
 	struct arena *arena;
 	struct json document;
@@ -72,6 +88,8 @@ struct policy {
 	struct {
 		struct rule *rules;
 		size_t n;
+		struct index_entry *index; /* sorted */
+		size_t index_n;
 	} of[PRINCIPAL_KINDS]; /* workflows' rules are sorted by repository */
 };
 
@@ -84,6 +102,18 @@ struct question {
 void question_ask(struct question *q, const struct principal *who, const char *action, const char *product,
                   const char *context);
 bool condition_holds(const struct field *f, const struct list *l, const struct question *q);
+bool rule_matches(const struct section *s, const struct rule *r, const struct question *q);
+/* Of a rule for workflows. */
+static inline const char *rule_repository(const struct rule *r)
+{
+	return r->conditions[0].items[0];
+}
+
+/* Makes the index of a policy whose rules are read, in its arena. */
+void policy_index(struct policy *p);
+/* Whether any rule of the kind matches. */
+bool policy_index_finds(const struct policy *p, enum principal_kind kind, const struct question *q);
+
 /* Whether one text fits one item of a condition. */
 bool item_matches(const struct field *f, const char *item, const char *text);
 /* The caller's rules: for a workflow those of its repository's name, else all of the kind. */

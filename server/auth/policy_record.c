@@ -2,6 +2,7 @@
 
 #include "core/loop.h"
 #include "server/auth/policy_edit.h"
+#include "storage/audit.h"
 #include "storage/codes.h"
 #include "storage/operation.h"
 #include "storage/policy.sql.h"
@@ -50,6 +51,8 @@ bool policy_record_active(struct task *t, const char *known, struct policy_recor
 
 void policy_record_name(struct task *t, const struct policy_record *previous, struct policy_record *out)
 {
+	if (previous)
+		audit_detail(t, "previous_policy_record_id", previous->record_id);
 	out->updated_at = policy_time(t->arena, loop_wall_ms(t->loop), previous ? previous->updated_at : "");
 	out->record_id = arena_printf(t->arena, "launchplane-authz-policy-%s-%.12s",
 	                              utc_compact(t->arena, out->updated_at), policy_sha256(out->policy));
@@ -58,6 +61,9 @@ void policy_record_name(struct task *t, const struct policy_record *previous, st
 void policy_record_send(struct tx *tx, const struct policy_record *r, const struct json *audit)
 {
 	struct task *t = tx_task(tx);
+	audit_record(t, "authz_policy_record_id", r->record_id);
+	audit_detail(t, "new_policy_sha256", policy_sha256(r->policy));
+	audit_detail(t, "policy_source", r->source);
 	struct buf b = buf_in(t->arena);
 	struct json_out o = { .buf = &b };
 	jo_open(&o, '{');

@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/settings.h"
 #include "server/auth/policy_record.h"
+#include "storage/audit.h"
 #include "storage/db.h"
 #include "storage/operation.h"
 #include "storage/policy.sql.h"
@@ -116,6 +117,10 @@ bool policy_store_seed(struct task *t, const struct bootstrap_policy *bootstrap,
 	if (!p)
 		return false;
 	struct tx *tx;
+	struct audit_entry told = {
+		.type = "system", .event = "policy_seeded", .route = "service serve", .actor = "system"
+	};
+	audit_begin(t, &told);
 	bool ok = tx_begin(t, &tx, err);
 	if (ok) {
 		ok = seed_in(tx, bootstrap, p, err);
@@ -124,6 +129,7 @@ bool policy_store_seed(struct task *t, const struct bootstrap_policy *bootstrap,
 		else
 			tx_rollback(tx);
 	}
+	audit_begin(t, NULL);
 	policy_free(p);
 	return ok;
 }

@@ -1,6 +1,7 @@
 /* Commands that are one request: the request from the row, the flags and the input file; the answer for people or as
  * JSON. */
 #include "core/digest.h"
+#include "core/text.h"
 #include "server/cli/client.h"
 #include "server/cli/print.h"
 
@@ -33,13 +34,13 @@ struct api_request {
 
 /* ---- the request ---- */
 
-static bool read_input(struct arena *a, const char *path, struct json *out, struct err *err)
+static bool read_file(struct arena *a, const char *path, char **out, size_t *out_n, struct err *err)
 {
 	bool from_stdin = strcmp(path, "-") == 0;
 	FILE *f = from_stdin ? stdin : fopen(path, "re");
 	if (!f)
 		return err_set(err, &E_invalid_request, "the input file %s cannot be read: %s", path, strerror(errno));
-	char *text = arena_alloc(a, INPUT_MAX + 1);
+	char *text = arena_alloc(a, INPUT_MAX + 2);
 	size_t n = fread(text, 1, INPUT_MAX + 1, f);
 	bool failed = ferror(f);
 	if (!from_stdin)
@@ -48,6 +49,39 @@ static bool read_input(struct arena *a, const char *path, struct json *out, stru
 		return err_set(err, &E_invalid_request, "the input file %s cannot be read", path);
 	if (n > INPUT_MAX)
 		return err_set(err, &E_invalid_request, "the input file %s is larger than %u bytes", path, INPUT_MAX);
+	text[n] = '\0';
+	*out = text;
+	*out_n = n;
+	return true;
+}
+
+/* KEY=VALUE lines; blank ones and those that begin with # are comments. */
+static bool read_env_file(struct arena *a, const char *path, struct json *out, struct err *err)
+{
+	char *text;
+	size_t size;
+	if (!read_file(a, path, &text, &size, err))
+		return false;
+	*out = json_object();
+	for (const char *p = text; *p;) {
+		size_t n = strcspn(p, "\n");
+		const char *line = trimmed(a, arena_strndup(a, p, n)), *equals = strchr(line, '=');
+		p += n + (p[n] != '\0');
+		if (!line[0] || line[0] == '#')
+			continue;
+		if (!equals || equals == line)
+			return err_set(err, &E_invalid_request, "%s: \"%.40s\" is not KEY=VALUE", path, line);
+		json_set_str(a, out, arena_strndup(a, line, (size_t)(equals - line)), equals + 1);
+	}
+	return true;
+}
+
+static bool read_input(struct arena *a, const char *path, struct json *out, struct err *err)
+{
+	char *text;
+	size_t n;
+	if (!read_file(a, path, &text, &n, err))
+		return false;
 	if (!json_parse(a, text, n, path, out, err))
 		return false;
 	if (out->type != JSON_OBJECT)
@@ -92,6 +126,8 @@ static bool argument_value(const struct settings *s, const struct argument *g, s
 		*out = json_of_int(strtoll(text, &end, 10));
 		return (text[0] && !*end) ||
 		       err_set(err, &E_invalid_request, "%s must be a whole number, not \"%s\"", g->flag, text);
+	case ARGUMENT_ENV_FILE:
+		return read_env_file(s->arena, text, out, err);
 	case ARGUMENT_LIST:
 		*out = lines_of(s->arena, text);
 		return true;
@@ -245,7 +281,7 @@ static void print_accepted(struct buf *b, const struct json *doc)
 static void print_answer(const struct client *c, const struct api_call *call, const struct client_reply *reply)
 {
 	struct buf b = buf_in(c->t->arena);
-	const struct json *member = call->member ? json_get(&reply->doc, call->member) : NULL;
+	const struct json *member = call->member ? json_path(&reply->doc, call->member) : NULL;
 	if (c->json || (call->flags & API_DOCUMENT) || reply->doc.type == JSON_NULL)
 		buf_printf(&b, "%s%s", reply->text, strchr(reply->text, '\n') ? "" : "\n");
 	else if (member && (call->flags & API_TEXT) && member->type == JSON_STRING)

@@ -13,9 +13,10 @@
 enum argument_kind {
 	ARGUMENT_TEXT,
 	ARGUMENT_NUMBER,
-	ARGUMENT_TRUE,  /* a switch that sends true */
-	ARGUMENT_FALSE, /* a switch that sends false */
-	ARGUMENT_LIST,  /* a flag that may be given several times: a list of texts */
+	ARGUMENT_TRUE,     /* a switch that sends true */
+	ARGUMENT_FALSE,    /* a switch that sends false */
+	ARGUMENT_ENV_FILE, /* a file of KEY=VALUE lines: an object of texts */
+	ARGUMENT_LIST,     /* a flag that may be given several times: a list of texts */
 };
 
 struct argument {
@@ -47,7 +48,7 @@ struct api_call {
 	const char *input_member;     /* of the body, that the input file becomes; NULL: the input file is the body */
 	const char *operation;        /* where an answer names the operation that --watch follows */
 	unsigned flags;
-	const char *verdict;   /* dotted, in the answer: the command fails unless it is "ok" there */
+	const char *verdict;        /* dotted, in the answer: the command fails unless it is "ok" there */
 	const char *operation_name; /* sent as body.operation, where one route has several commands */
 };
 
@@ -66,12 +67,22 @@ extern const struct command service_commands[];
 extern const struct command storage_commands[];
 extern const struct command operation_commands[];
 extern const struct command evidence_commands[];
+extern const struct command release_commands[];
+extern const struct command list_commands[];
+extern const struct command product_commands[];
 extern const struct command config_commands[];
+extern const struct command secret_commands[];
+extern const struct command environment_commands[];
 extern const struct command target_commands[];
 extern const struct command odoo_commands[];
 extern const struct command odoo_override_commands[];
 extern const struct command policy_commands[];
+extern const struct command policy_test_commands[];
+extern const struct command sync_policy_commands[];
+extern const struct command audit_commands[];
 extern const struct command docs_commands[];
+
+extern const struct setting policy_file_settings[]; /* --policy-file */
 
 /* Prints "launchplane: <message>" on standard error and returns code. */
 int command_fail(int code, const char *fmt, ...) PRINTF(2, 3);

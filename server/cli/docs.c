@@ -2,7 +2,7 @@
 #include "drivers/registry.h"
 #include "server/auth/static_tokens.h"
 #include "server/cli/client.h"
-#include "server/routes/route.h"
+#include "server/routes/list.h"
 #include "server/service.h"
 #include "storage/artifact_manifest.h"
 #include "storage/codes.h"
@@ -70,6 +70,14 @@ static void source_text(struct buf *b, const char *source)
 		buf_str(b, "the record's own");
 }
 
+static void print_list(struct buf *b, const struct list *l)
+{
+	buf_printf(b, "- answers with a page of `%s` and `next_cursor`; query parameters: ", l->member);
+	for (const struct list_filter *f = l->filters; f->name; f++)
+		buf_printf(b, "`%s`%s, ", f->name, f->is_required ? " (required)" : "");
+	buf_printf(b, "`limit` (%d, at most %d), `cursor`\n", LIST_DEFAULT, LIST_MOST);
+}
+
 static void print_route(struct buf *b, const struct route *r)
 {
 	buf_printf(b, "## %s %s\n\n%s.\n\n", r->method == HTTP_GET ? "GET" : "POST", r->path, r->summary);
@@ -86,6 +94,8 @@ static void print_route(struct buf *b, const struct route *r)
 	}
 	if (r->method != HTTP_GET)
 		buf_printf(b, "- Idempotency-Key: %s\n", key_text(r->idempotency));
+	if (r->list)
+		print_list(b, r->list);
 	if (r->record)
 		buf_printf(b, "- answers with `%s`: a record of kind `%s`\n", r->record_key, r->record->name);
 	buf_char(b, '\n');
@@ -130,6 +140,8 @@ static void print_settings(struct buf *b)
 	        "A flag wins over its environment variable. Secrets have no flag: flags show in process lists.");
 	buf_str(b, "## The service\n\n");
 	setting_table(b, service_settings);
+	buf_str(b, "## Master keys of managed secrets\n\n");
+	setting_table(b, master_key_settings);
 	buf_str(b, "## Tokens of owners' terminals\n\n");
 	setting_table(b, static_token_settings);
 	buf_str(b, "## Everything that works on the database\n\n");
@@ -142,8 +154,8 @@ static void print_settings(struct buf *b)
 
 static bool is_shared(const struct setting *table)
 {
-	return table == service_settings || table == static_token_settings || table == database_settings ||
-	       table == log_settings || table == client_settings;
+	return table == service_settings || table == master_key_settings || table == static_token_settings ||
+	       table == database_settings || table == log_settings || table == client_settings;
 }
 
 static void print_command(struct buf *b, const struct command *c)

@@ -172,7 +172,7 @@ static int run_list(const struct command *c, struct settings *s, char **argv)
 	return offline_run(s, list_records, &r);
 }
 
-static const struct setting file_settings[] = {
+const struct setting policy_file_settings[] = {
 	{ "--policy-file", "LAUNCHPLANE_POLICY_FILE", NULL, "FILE", "The policy, as TOML or JSON", 0 },
 	{ 0 },
 };
@@ -180,8 +180,8 @@ static const struct setting import_settings[] = {
 	{ "--source-label", NULL, "cli:import-toml", "TEXT", "Where the policy comes from, for the record", 0 },
 	{ 0 },
 };
-static const struct setting *const import_options[] = { file_settings, import_settings, database_settings, log_settings,
-	                                                NULL };
+static const struct setting *const import_options[] = { policy_file_settings, import_settings, database_settings,
+	                                                log_settings, NULL };
 
 struct import_request {
 	const struct policy *policy;
@@ -258,7 +258,7 @@ static const struct setting render_settings[] = {
 	{ "--format", NULL, "json", "NAME", "json, or b64: only what LAUNCHPLANE_POLICY_B64 takes", 0 },
 	{ 0 },
 };
-static const struct setting *const render_options[] = { file_settings, render_settings, NULL };
+static const struct setting *const render_options[] = { policy_file_settings, render_settings, NULL };
 
 static void print_rendered(struct arena *a, const char *path, const char *text, size_t n, const struct policy *p)
 {

@@ -2,18 +2,20 @@
 #include "server/auth/static_tokens.h"
 #include "server/cli/client.h"
 #include "server/service.h"
+#include "storage/audit.h"
 #include "storage/migrate.h"
 
 #include <stdio.h>
 
 static const struct setting *const offline_options[] = { database_settings, log_settings, NULL };
-static const struct setting *const serve_options[] = { service_settings, static_token_settings, database_settings,
-	                                               log_settings, NULL };
+static const struct setting *const serve_options[] = { service_settings,  master_key_settings, static_token_settings,
+	                                               database_settings, log_settings,        NULL };
 
 static SUSPENDS bool migrate(struct task *t, void *arg, struct err *err)
 {
 	(void)arg;
 	struct migrate_report report;
+	audit_begin(t, NULL); /* the log may not be there yet; what was applied stands in a table of its own */
 	if (!migrate_apply(t, &report, err))
 		return false;
 	if (report.stamped)

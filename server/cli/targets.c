@@ -1,5 +1,5 @@
-/* launchplane dokploy-targets ..., environments logs, service inspect-dokploy-target, storage provider-target-...: where
- * lanes live. */
+/* launchplane dokploy-targets ..., environments logs, service inspect-dokploy-target, storage provider-target-...:
+ * where lanes live. */
 #include "core/text.h"
 #include "server/cli/client.h"
 #include "server/service.h"
@@ -17,10 +17,9 @@ static const struct setting setup_settings[] = {
 	{ "--plan-digest", NULL, NULL, "DIGEST", "Apply only the plan that has this digest", 0 },
 	{ 0 },
 };
-static const struct argument setup_arguments[] = { { "--reason", "reason" },
-	                                           { "--confirmation", "confirmation" },
-	                                           { "--plan-digest", "plan_digest" },
-	                                           { 0 } };
+static const struct argument setup_arguments[] = {
+	{ "--reason", "reason" }, { "--confirmation", "confirmation" }, { "--plan-digest", "plan_digest" }, { 0 }
+};
 static const struct setting *const setup_options[] = { input_settings,       mode_settings,   setup_settings,
 	                                               idempotency_settings, client_settings, NULL };
 static const struct api_call target_setup = { "POST", "/v1/dokploy-targets/setup", setup_arguments,
@@ -35,12 +34,11 @@ static const struct setting lane_settings[] = {
 };
 static const struct argument list_arguments[] = { { "--context", "context" }, { "--instance", "instance" }, { 0 } };
 static const struct column list_columns[] = {
-	{ "CONTEXT", "context" }, { "INSTANCE", "instance" },   { "TYPE", "target_type" },
+	{ "CONTEXT", "context" }, { "INSTANCE", "instance" },  { "TYPE", "target_type" },
 	{ "ID", "target_id" },    { "UPDATED", "updated_at" }, { 0 },
 };
 static const struct setting *const list_options[] = { lane_settings, client_settings, NULL };
-static const struct api_call target_list = { "GET",     "/v1/dokploy-targets", list_arguments,
-	                                     "targets", list_columns,          0 };
+static const struct api_call target_list = { "GET", "/v1/dokploy-targets", list_arguments, "targets", list_columns, 0 };
 static const struct argument show_arguments[] = { { "--context", "{context}", .is_required = true },
 	                                          { "--instance", "{instance}", .is_required = true },
 	                                          { 0 } };
@@ -69,8 +67,8 @@ static const struct argument label_arguments[] = { { "--context", "context", .is
 	                                           { "--source-label", "source_label", .is_required = true },
 	                                           { "--reason", "reason" },
 	                                           { 0 } };
-static const struct setting *const key_options[] = { lane_settings, key_settings, idempotency_settings,
-	                                             client_settings, NULL };
+static const struct setting *const key_options[] = { lane_settings, key_settings, idempotency_settings, client_settings,
+	                                             NULL };
 static const struct setting *const label_options[] = { lane_settings, label_settings, idempotency_settings,
 	                                               client_settings, NULL };
 static const struct api_call put_key = { "POST", "/v1/dokploy-targets/metadata", key_arguments,
@@ -128,7 +126,7 @@ static const struct argument operation_arguments[] = { { "--mode", "mode", .is_r
 	                                               { "--confirmation", "confirmation" },
 	                                               { "--plan-digest", "plan_digest" },
 	                                               { 0 } };
-static const struct setting *const operation_options[] = { operation_settings, lane_settings,   setup_settings,
+static const struct setting *const operation_options[] = { operation_settings,   lane_settings,   setup_settings,
 	                                                   idempotency_settings, client_settings, NULL };
 static const struct api_call target_operation = { "POST", "/v1/provider-targets/operations", operation_arguments,
 	                                          .flags = API_NEEDS_KEY, .verdict = "result.operation_status" };
@@ -204,11 +202,69 @@ static int provider_target_backfill(const struct command *c, struct settings *s,
 	return run_report(s, applies ? &Q_provider_target_backfill : &Q_provider_target_backfill_plan, applies);
 }
 
+/* ---- moving a product between contexts ---- */
+
+static const struct setting move_settings[] = {
+	{ "--product", NULL, NULL, "NAME", "The product, as in its profile", 0 },
+	{ "--source-context", NULL, NULL, "NAME", "The old context", 0 },
+	{ "--target-context", NULL, NULL, "NAME", "The context it lives in from now on", 0 },
+	{ 0 },
+};
+static const struct setting move_more_settings[] = {
+	{ "--source-label", NULL, NULL, "TEXT", "Where the records come from", 0 },
+	{ "--reason", NULL, NULL, "TEXT", "Why, for the record", 0 },
+	{ "--plan-digest", NULL, NULL, "DIGEST", "Apply only the plan that has this digest", 0 },
+	{ 0 },
+};
+static const struct setting name_settings[] = {
+	{ "--display-name", NULL, NULL, "TEXT", "The product\'s name for people", 0 },
+	{ 0 },
+};
+static const struct setting preview_settings[] = {
+	{ "--preview-context", NULL, NULL, "NAME", "The context of previews, to be shown as well", 0 },
+	{ 0 },
+};
+#define MOVE_ARGUMENTS                                                                                                 \
+	{ "--product", "product", .is_required = true },                                                               \
+	        { "--source-context", "source_context", .is_required = true },                                         \
+	        { "--target-context", "target_context", .is_required = true }, { "--source-label", "source_label" },   \
+	        { "--reason", "reason" },                                                                              \
+	{                                                                                                              \
+		"--plan-digest", "plan_digest"                                                                         \
+	}
+static const struct argument cutover_arguments[] = { MOVE_ARGUMENTS,
+	                                             { "--display-name", "display_name", .is_required = true },
+	                                             { 0 } };
+static const struct argument cleanup_arguments[] = { MOVE_ARGUMENTS, { 0 } };
+static const struct argument move_audit_arguments[] = { { "--product", "{product}", .is_required = true },
+	                                                { "--source-context", "source_context", .is_required = true },
+	                                                { "--target-context", "target_context", .is_required = true },
+	                                                { "--preview-context", "preview_context" },
+	                                                { 0 } };
+static const struct setting *const cutover_options[] = { move_settings, name_settings,        move_more_settings,
+	                                                 mode_settings, idempotency_settings, client_settings,
+	                                                 NULL };
+static const struct setting *const cleanup_options[] = { move_settings,        move_more_settings, mode_settings,
+	                                                 idempotency_settings, client_settings,    NULL };
+static const struct setting *const move_audit_options[] = { move_settings, preview_settings, client_settings, NULL };
+static const struct api_call cutover = { "POST", "/v1/product-profiles/context-cutover/apply", cutover_arguments,
+	                                 .flags = API_MODES };
+static const struct api_call cleanup = { "POST", "/v1/product-profiles/legacy-context-cleanup/apply", cleanup_arguments,
+	                                 .flags = API_MODES };
+static const struct api_call move_audit = { "GET", "/v1/product-profiles/{product}/context-cutover-audit",
+	                                    move_audit_arguments, .member = "audit" };
+
 const struct command target_commands[] = {
+	{ "product-profiles", "audit-context-cutover", "What a move between two contexts would meet", NULL, 0,
+	  move_audit_options, api_run, &move_audit },
+	{ "product-profiles", "context-cutover", "Plan or apply a product\'s move to another context", NULL, 0,
+	  cutover_options, api_run, &cutover },
+	{ "product-profiles", "legacy-context-cleanup", "Plan or apply the cleanup of a context a product has left",
+	  NULL, 0, cleanup_options, api_run, &cleanup },
 	{ "dokploy-targets", "list", "Tracked targets of all lanes", NULL, 0, list_options, api_run, &target_list },
 	{ "dokploy-targets", "show", "The tracked target of a lane", NULL, 0, list_options, api_run, &target_show },
-	{ "dokploy-targets", "setup", "Record, make or route a Dokploy target of a lane", NULL, 0, setup_options, api_run,
-	  &target_setup },
+	{ "dokploy-targets", "setup", "Record, make or route a Dokploy target of a lane", NULL, 0, setup_options,
+	  api_run, &target_setup },
 	{ "dokploy-targets", "inspect", "What a live target looks like, without values", NULL, 0, inspect_options,
 	  api_run, &inspect },
 	{ "dokploy-targets", "put-shopify-protected-store-key", "Guard a store against writes from this lane", NULL, 0,
@@ -218,8 +274,8 @@ const struct command target_commands[] = {
 	{ "dokploy-targets", "relabel", "Say where a tracked target comes from", NULL, 0, label_options, api_run,
 	  &relabel },
 	{ "service", "inspect-dokploy-target",
-	  "Whether the control plane could run on a target; exit code 1 when something blocks", NULL, 0, inspect_options,
-	  api_run, &preflight },
+	  "Whether the control plane could run on a target; exit code 1 when something blocks", NULL, 0,
+	  inspect_options, api_run, &preflight },
 	{ "environments", "logs", "The last lines of a lane's log, redacted", NULL, 0, log_options, api_run, &logs },
 	{ "provider-targets", "run", "Audit or complete the provider target row of one lane; exit code 1 when blocked",
 	  NULL, 0, operation_options, api_run, &target_operation },

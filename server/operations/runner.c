@@ -4,10 +4,12 @@
 #include "core/fault.h"
 #include "core/log.h"
 #include "server/measures.h"
+#include "storage/audit.h"
 #include "storage/codes.h"
 #include "storage/operation.sql.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define IDLE_POLL_MS     2000 /* the backstop when no notification comes */
@@ -147,6 +149,55 @@ static struct step judge(struct task *t, struct operation *op, enum phase_outcom
 	};
 }
 
+/* ---- what the audit log is told ---- */
+
+static struct audit_entry entry_of(const struct operation *op, const char *event)
+{
+	struct audit_entry e = {
+		.type = "operation",
+		.event = event,
+		.product = op->product,
+		.context = op->context,
+		.trace_id = op->trace_id,
+		.operation_id = op->operation_id,
+		.kind = op->kind->name,
+		.phase = op->phase->name,
+		.run = op->phase_attempt,
+		.records = json_object(),
+	};
+	return e;
+}
+
+static void add_records(struct task *t, struct audit_entry *e, const struct operation *op)
+{
+	if (op->deployment_record_id[0])
+		json_set_str(t->arena, &e->records, "deployment_record_id", op->deployment_record_id);
+	if (op->release_tuple_id[0])
+		json_set_str(t->arena, &e->records, "release_tuple_id", op->release_tuple_id);
+}
+
+/* The leaf of a run that ends with s; NULL when it only looked and goes on waiting: a sleeper must not fill the log. */
+static const char *leaf_of_step(struct task *t, const struct operation *op, const struct step *s)
+{
+	bool has_failed = s->failures > 0;
+	if (!s->enters && !has_failed && !op->writes && !op->events && !t->effects)
+		return NULL;
+	struct audit_entry e = entry_of(op, has_failed ? "phase_retried" : s->enters ? "phase_done" : "phase_waits");
+	e.effects = t->effects;
+	add_records(t, &e, op);
+	return audit_leaf_of(t, &e);
+}
+
+static const char *leaf_of_end(struct task *t, const struct operation *op, const struct err *err)
+{
+	struct audit_entry e = entry_of(op, err ? "failed" : "passed");
+	e.effects = t->effects;
+	e.error_code = err ? err->code->name : NULL;
+	e.reason = op->cancel_reason;
+	add_records(t, &e, op);
+	return audit_leaf_of(t, &e);
+}
+
 /* ---- checkpoints ---- */
 
 static const char *events_json(struct task *t, const struct operation *op)
@@ -223,13 +274,14 @@ static SUSPENDS bool commit_step(struct task *t, struct operation *op, const str
 	if (entered && !s->recovers)
 		operation_event(t, op, "phase_done", NULL);
 	const char *state = contract_text(t->arena, op->kind->state, op->state);
+	const char *leaf = leaf_of_step(t, op, s);
 	if (!commit(t, op, &Q_operation_checkpoint,
 	            PARAMS(P_TEXT(op->operation_id), P_INT(op->fence), P_TEXT(s->phase->name),
 	                   P_TEXT(s->phase->public_phase), P_TEXT(state), P_BOOL(entered),
 	                   keeps ? P_NULL : P_INT(s->delay_ms), P_INT(r->options.lease_ms),
 	                   P_INT(limit_of(op, s->phase)), P_TEXT(op->deployment_record_id),
 	                   P_TEXT(op->release_tuple_id), P_INT(loop_clock_offset_ms(t->loop)), P_INT(s->failures),
-	                   P_TEXT(events_json(t, op))),
+	                   P_TEXT(events_json(t, op)), P_TEXT(leaf)),
 	            &rows))
 		return false;
 	op->phase = s->phase;
@@ -261,7 +313,8 @@ static SUSPENDS void commit_finish(struct task *t, struct operation *op, const s
 	                   P_TEXT(op->result ? json_text(t->arena, op->result) : NULL),
 	                   P_TEXT(err ? err->code->name : ""), P_TEXT(err ? err->message : ""),
 	                   P_TEXT(events_json(t, op)), P_INT(loop_clock_offset_ms(t->loop)),
-	                   P_TEXT(op->deployment_record_id), P_TEXT(op->release_tuple_id)),
+	                   P_TEXT(op->deployment_record_id), P_TEXT(op->release_tuple_id),
+	                   P_TEXT(leaf_of_end(t, op, err))),
 	            &rows))
 		return;
 	measure_operation(s->passed);
@@ -353,6 +406,10 @@ static SUSPENDS void run_operation(struct task *t, struct runner *r, struct job 
 	}
 	for (;;) {
 		t->phase = op.phase->name;
+		/* What a phase writes by itself, outside its checkpoint. */
+		struct audit_entry told = entry_of(&op, "phase_wrote");
+		audit_begin(t, &told);
+		t->effects = 0;
 		struct step step;
 		memset(&err, 0, sizeof(err));
 		if (may_cancel(&op) && (op.cancel_requested || cancel_was_asked(t, &op))) {
@@ -414,7 +471,11 @@ static SUSPENDS void job_main(struct task *t, void *arg)
 	t->operation = job->operation_id;
 	t->trace_id = job->columns[COL_TRACE_ID] ? job->columns[COL_TRACE_ID] : "";
 	t->traceparent = job->columns[COL_TRACEPARENT] ? job->columns[COL_TRACEPARENT] : "";
+	char actor[200];
+	snprintf(actor, sizeof(actor), "operation:%s", job->operation_id);
+	t->actor = actor;
 	run_operation(t, r, job);
+	audit_begin(t, NULL);
 	job->finished = true;
 	if (job->heart)
 		task_cancel(job->heart);
@@ -429,7 +490,7 @@ static SUSPENDS void job_main(struct task *t, void *arg)
 	r->active--;
 	for (size_t i = 0; i < countof(job->columns); i++)
 		free(job->columns[i]);
-	t->operation = t->trace_id = t->traceparent = t->phase = "";
+	t->operation = t->trace_id = t->traceparent = t->phase = t->actor = "";
 	free(job);
 	if (r->stopper)
 		task_wake(r->stopper);

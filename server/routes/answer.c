@@ -4,6 +4,8 @@
 #include "storage/idempotency.sql.h"
 #include "storage/operation.h"
 
+#include <assert.h>
+
 static const char json_type[] = "application/json";
 
 void call_open_ok(struct call *c, struct json_out *o, struct buf *b)
@@ -35,6 +37,28 @@ bool call_answer_member(struct call *c, const char *key, const char *json)
 	return call_close_ok(c, &o);
 }
 
+bool call_answer_members(struct call *c, const char *json)
+{
+	struct buf b;
+	struct json_out o;
+	size_t n = strlen(json);
+	call_open_ok(c, &o, &b);
+	assert(json[0] == '{' && n > 2 && json[n - 1] == '}');
+	buf_room(&b, n + 1);
+	buf_char(&b, ',');
+	buf_add(&b, json + 1, n - 2);
+	return call_close_ok(c, &o);
+}
+
+bool call_query_planned(struct call *c, const struct query *q, const struct param *params, size_t n, struct rows *rows,
+                        struct err *err)
+{
+	struct query *unprepared = ARENA_NEW(c->arena, struct query);
+	*unprepared = *q;
+	unprepared->name = "";
+	return db_query(c->t, unprepared, params, n, rows, err);
+}
+
 static void write_accepted(struct json_out *o, const char *trace_id, const char *records, const char *result,
                            const char *original)
 {
@@ -60,6 +84,7 @@ static bool send_accepted(struct call *c, const char *records, const char *resul
 	struct json_out o = { .buf = &b };
 	write_accepted(&o, c->trace_id, records, result, original);
 	c->rs->status = status;
+	c->replayed = original != NULL;
 	response_body(c->rs, json_type, b.p, b.n);
 	return true;
 }
@@ -118,8 +143,16 @@ bool call_replay(struct call *c, bool *replayed, struct err *err)
 	                     (int)row_int(&rows, 0, 1));
 }
 
+void call_audit_records(struct call *c, const struct json *records)
+{
+	for (uint32_t i = 0; records && i < records->n; i++)
+		if (records->members[i].value.type == JSON_STRING)
+			audit_record(c->t, records->members[i].key, records->members[i].value.string);
+}
+
 void call_store_answer(struct call *c, struct tx *tx, const struct json *records, const char *result)
 {
+	call_audit_records(c, records);
 	if (!c->idempotency_key)
 		return;
 	tx_send(tx, &Q_idempotency_store,

@@ -1,6 +1,7 @@
 /* Configuration authority: bundles of runtime values and secrets, and which secret may reach which runtime
  * (facts/config-health.md 3, 4.6). */
 #include "core/digest.h"
+#include "core/log.h"
 #include "server/routes/tables.h"
 #include "storage/codes.h"
 #include "storage/config.sql.h"
@@ -18,7 +19,7 @@ static const char *fingerprint_of_both_modes(struct call *c)
 	struct json same = json_object();
 	for (uint32_t i = 0; i < c->json->n; i++) {
 		const struct json_member *m = &c->json->members[i];
-		if (strcmp(m->key, "mode") != 0 && strcmp(m->key, "reason") != 0)
+		if (strcmp(m->key, "mode") != 0 && strcmp(m->key, "reason") != 0 && strcmp(m->key, "plan_digest") != 0)
 			json_set(c->arena, &same, m->key, m->value);
 	}
 	struct buf b = buf_in(c->arena);
@@ -59,27 +60,23 @@ static SUSPENDS bool check_dry_run(struct call *c, struct err *err)
 	                         "local operators apply what they have seen: send the same request as a dry-run first");
 }
 
+/* Plans and writes in one transaction; a dry-run leaves nothing of it, not even a lock. */
 static SUSPENDS bool run_config(struct call *c, const struct product_config *config, struct json *records,
-                                struct err *err)
+                                struct config_plan *plan, const char **result, struct err *err)
 {
 	struct tx *tx;
-	const char *result;
 	if (!tx_begin(c->t, &tx, err))
 		return false;
-	if (!product_config_run(tx, config, c->t->loop->keyring, c->applies, &result, err)) {
+	if (!product_config_run(tx, config, c->t->loop->keyring, c->applies, plan, result, err)) {
 		tx_rollback(tx);
 		return false;
 	}
 	if (!c->applies) {
-		tx_rollback(tx); /* a dry-run leaves nothing, not even a lock */
-		if (c->principal->kind == PRINCIPAL_LOCAL_OPERATOR && !remember_dry_run(c, err))
-			return false;
-		return call_accept(c, records, result);
+		tx_rollback(tx);
+		return true;
 	}
-	call_store_answer(c, tx, records, result);
-	if (!tx_commit(tx, err))
-		return is_idempotency_race(err) ? call_lost_race(c, err) : false;
-	return call_accept(c, records, result);
+	call_store_answer(c, tx, records, *result);
+	return tx_commit(tx, err);
 }
 
 static SUSPENDS bool product_config_apply(struct call *c, struct err *err)
@@ -90,7 +87,20 @@ static SUSPENDS bool product_config_apply(struct call *c, struct err *err)
 	if (c->applies && c->principal->kind == PRINCIPAL_LOCAL_OPERATOR && !check_dry_run(c, err))
 		return false;
 	struct json records = json_object();
-	return run_config(c, &config, &records, err);
+	struct config_plan plan = { 0 };
+	const char *result = NULL;
+	struct err ignored = { 0 };
+	bool done = run_config(c, &config, &records, &plan, &result, err);
+	/* The change is made or refused whether or not the reading behind it could be noted; the log has it then. */
+	if (!secret_plans_note(c->t, plan.secrets, config.wishes, plan.secrets_n, &config.by, &ignored))
+		log_error(c->t, "secret.audit_failed", LOG_ERR(&ignored));
+	if (!done && err->code == &E_plan_changed)
+		call_error_member(c, "plan", result);
+	if (!done)
+		return is_idempotency_race(err) ? call_lost_race(c, err) : false;
+	if (!c->applies && c->principal->kind == PRINCIPAL_LOCAL_OPERATOR && !remember_dry_run(c, err))
+		return false;
+	return call_accept(c, &records, result);
 }
 
 static const char *policy_result(struct arena *a, const struct key_safety_policy *p, bool changed)

@@ -3,9 +3,11 @@
 #include "core/digest.h"
 #include "core/log.h"
 #include "server/auth/authenticate.h"
+#include "server/auth/policy_explain.h"
 #include "server/auth/policy_store.h"
 #include "server/measures.h"
 #include "server/routes/route.h"
+#include "storage/audit_log.h"
 #include "storage/codes.h"
 
 #include <assert.h>
@@ -100,7 +102,7 @@ static bool read_body(struct call *c, struct err *err)
 		const char *mode = contract_str(r->body, c->body, "mode");
 		c->applies = mode && strcasecmp(mode, r->apply_mode ? r->apply_mode : "apply") == 0;
 	}
-	if (r->idempotency != IDEMPOTENCY_NONE) {
+	if (r->method != HTTP_GET) {
 		struct buf b = buf_in(c->arena);
 		json_write_canonical(&b, j);
 		c->fingerprint = sha256_text(c->arena, b.p, b.n);
@@ -129,8 +131,15 @@ static bool source_text(struct call *c, const char *source, const char **out, st
 
 static bool deny(struct call *c, const char *action, const char *product, const char *context, struct err *err)
 {
-	log_info(c->t, "authz.denied", S("action", action), S("product", product), S("context", context),
-	         S("caller", c->principal->actor));
+	const char *why = policy_denial(policy_store_current(c->app->policy), c->principal, action, product, context);
+	log_info(c->t, "authz.denied", S("reason", why), S("action", action), S("product", product),
+	         S("context", context), S("caller", c->principal->actor));
+	if (c->route->method != HTTP_GET) {
+		c->audit.action = action;
+		c->audit.product = product;
+		c->audit.context = context;
+		audit_denied(c->app->audit, &c->audit);
+	}
 	return err_set(err, &E_authorization_denied, "the caller's grants do not allow this");
 }
 
@@ -150,8 +159,12 @@ static bool authorize(struct call *c, struct err *err)
 
 bool call_authorize(struct call *c, const char *action, const char *product, const char *context, struct err *err)
 {
-	if (policy_allows(policy_store_current(c->app->policy), c->principal, action, product, context))
+	if (policy_allows(policy_store_current(c->app->policy), c->principal, action, product, context)) {
+		c->audit.action = action;
+		c->audit.product = product;
+		c->audit.context = context;
 		return true;
+	}
 	return deny(c, action, product, context, err);
 }
 
@@ -191,6 +204,47 @@ static bool read_key(struct call *c, struct err *err)
 	return true;
 }
 
+/* ---- what the audit log is told ---- */
+
+static void name_caller(struct call *c)
+{
+	struct json *caller = ARENA_NEW(c->arena, struct json);
+	*caller = principal_audit(c->arena, c->principal);
+	c->audit = (struct audit_entry){
+		.type = "request",
+		.event = "accepted",
+		.route = arena_printf(c->arena, "%s %s", llhttp_method_name(c->route->method), c->route->path),
+		.action = c->route->action,
+		.actor = c->principal->actor,
+		.caller = caller,
+		.override = c->principal->kind == PRINCIPAL_LOCAL_ADMIN ? "admin" : NULL,
+		.policy_sha256 = arena_strdup(c->arena, policy_store_digest(c->app->policy)),
+		.trace_id = c->trace_id,
+	};
+}
+
+/* From here on whatever the handler commits is told. The digest of a body with secrets would let them be guessed. */
+static void begin_change(struct call *c)
+{
+	c->audit.reason = c->body ? contract_str(c->route->body, c->body, "reason") : NULL;
+	c->audit.request_sha256 = c->route->has_secrets ? NULL : c->fingerprint;
+	audit_begin(c->t, &c->audit);
+}
+
+static bool only_reads(const char *action)
+{
+	size_t n = strlen(action);
+	return n > 5 && strcmp(action + n - 5, ".read") == 0;
+}
+
+/* A change that was accepted and left all as it was, is told as well: that it was allowed matters. */
+static SUSPENDS bool end_change(struct call *c, struct err *err)
+{
+	if (c->audit.leaves || c->replayed || !c->applies || c->rs->status >= 300 || only_reads(c->audit.action))
+		return true;
+	return audit_append(c->t, &c->audit, err);
+}
+
 static bool is_own(enum idempotency i)
 {
 	return i == IDEMPOTENCY_OWN || i == IDEMPOTENCY_OWN_REQUIRED || i == IDEMPOTENCY_OWN_APPLY_REQUIRED;
@@ -205,8 +259,14 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 		return r->handler(c, err);
 	if (!authenticate(c->t, c->app, c->rq, r->callers == CALLERS_READ, &c->principal, err))
 		return false;
-	if (principal_reads_only(c->principal) && r->method != HTTP_GET)
+	name_caller(c);
+	c->t->actor = c->principal->actor;
+	if (principal_reads_only(c->principal) && r->method != HTTP_GET) {
+		log_info(c->t, "authz.denied", S("reason", "reads_only"), S("action", r->action),
+		         S("caller", c->principal->actor));
+		audit_denied(c->app->audit, &c->audit);
 		return err_set(err, &E_authorization_denied, "terminal agents may only read");
+	}
 	if (!read_body(c, err) || !authorize(c, err) || !check_reason(c, err) || !read_key(c, err))
 		return false;
 	if (c->idempotency_key && !is_own(r->idempotency)) {
@@ -216,9 +276,11 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 		if (replayed)
 			return true;
 	}
-	if (r->method != HTTP_GET)
-		task_must_finish(c->t); /* a change that has started runs to its end, client or not */
-	return r->handler(c, err);
+	if (r->method == HTTP_GET)
+		return r->handler(c, err);
+	task_must_finish(c->t); /* a change that has started runs to its end, client or not */
+	begin_change(c);
+	return r->handler(c, err) && end_change(c, err);
 }
 
 /* ---- conditional reads ---- */

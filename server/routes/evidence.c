@@ -54,12 +54,13 @@ static SUSPENDS bool deployment_evidence(struct call *c, struct err *err)
 
 	struct rows rows;
 	const char *lane = arena_printf(c->arena, "%s/%s", d->context, d->instance);
+	call_audit_records(c, &records);
 	if (!db_write(c->t, lane, &Q_deployment_evidence_store,
 	              PARAMS(P_IDEMPOTENCY(c, inventory.updated_at, &records), P_TEXT(d->record_id), P_TEXT(d->context),
 	                     P_TEXT(d->instance), P_TEXT(d->artifact_identity ? d->artifact_identity->artifact_id : ""),
 	                     P_TEXT(d->source_git_ref), P_TEXT(d->deploy.started_at), P_TEXT(d->deploy.finished_at),
 	                     P_TEXT(contract_text(c->arena, &deployment_contract, d)),
-	                     P_TEXT(contract_text(c->arena, &inventory_contract, &inventory))),
+	                     P_TEXT(contract_text(c->arena, &inventory_contract, &inventory)), P_AUDIT(c->t)),
 	              &rows, err))
 		return false;
 	return answer_evidence(c, &rows, &records, "deployment", err);

@@ -131,7 +131,8 @@ static bool read_log_wish(struct call *c, struct dokploy_log_wish *out, struct e
 		return false;
 	out->lines = lines[0] ? strtoll(lines, &end, 10) : 200;
 	if ((end && *end) || out->lines < 1 || out->lines > TARGET_LOG_LINES_MOST)
-		return err_set(err, &E_invalid_query, "lines must be a whole number from 1 to %d", TARGET_LOG_LINES_MOST);
+		return err_set(err, &E_invalid_query, "lines must be a whole number from 1 to %d",
+		               TARGET_LOG_LINES_MOST);
 	if (!out->since[0])
 		out->since = "all";
 	if (!target_log_since_ok(out->since))
@@ -160,7 +161,8 @@ static SUSPENDS bool target_logs_route(struct call *c, struct err *err)
 		                 t ? "target id" : "target");
 	if (!contract_read_text(c->arena, &dokploy_target_contract, t, strlen(t), "the stored target record", &target,
 	                        err) ||
-	    !contract_read_text(c->arena, &dokploy_target_id_contract, i, strlen(i), "the stored target id", &id, err) ||
+	    !contract_read_text(c->arena, &dokploy_target_id_contract, i, strlen(i), "the stored target id", &id,
+	                        err) ||
 	    !target_log_read(c->t, &target, &id, &wish, &logs, err))
 		return false;
 	return call_answer_member(c, "logs", json_text(c->arena, &logs));

@@ -1,4 +1,5 @@
 /* GET /v1/openapi.json: OpenAPI 3.1, generated from the route and contract tables. */
+#include "server/routes/list.h"
 #include "server/routes/tables.h"
 
 #include <stdio.h>
@@ -32,6 +33,12 @@ static void parameters(struct json_out *o, const struct route *r)
 	jo_open(o, '[');
 	for (const char *p = strchr(r->path, '{'); p; p = strchr(p + 1, '{'))
 		parameter(o, p + 1, strcspn(p + 1, "}"), "path", true, NULL);
+	for (const struct list_filter *f = r->list ? r->list->filters : NULL; f && f->name; f++)
+		parameter(o, f->name, strlen(f->name), "query", f->is_required, f->help);
+	if (r->list) {
+		parameter(o, "limit", 5, "query", false, "How many at most; 50 unless told, 200 at most");
+		parameter(o, "cursor", 6, "query", false, "next_cursor of the page before");
+	}
 	if (r->idempotency != IDEMPOTENCY_NONE)
 		parameter(o, "Idempotency-Key", 15, "header", r->idempotency == IDEMPOTENCY_OWN_REQUIRED,
 		          "The same key and body get the same answer again");

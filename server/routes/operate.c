@@ -26,8 +26,8 @@ struct op_submission call_submission(struct call *c)
 	struct json actor = principal_audit(c->arena, c->principal);
 	return (struct op_submission){
 		.idempotency_scope = c->principal->scope,
-		.idempotency_key = c->idempotency_key ? c->idempotency_key
-		                                      : arena_printf(c->arena, "call-%s", c->trace_id),
+		.idempotency_key =
+		        c->idempotency_key ? c->idempotency_key : arena_printf(c->arena, "call-%s", c->trace_id),
 		.request_fingerprint = c->fingerprint,
 		.actor = json_text(c->arena, &actor),
 		.trace_id = c->trace_id,

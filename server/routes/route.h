@@ -9,9 +9,11 @@
 #include "server/app.h"
 #include "server/auth/policy.h"
 #include "server/http/server.h"
+#include "storage/audit.h"
 #include "storage/db.h"
 
 struct call;
+struct list;
 typedef bool (*handler_fn)(struct call *c, struct err *err); /* SUSPENDS */
 
 enum callers {
@@ -51,6 +53,7 @@ struct route {
 	const struct contract
 	        *record; /* what a read answers under record_key, or a write's result; for the documents */
 	const char *record_key;
+	const struct list *list; /* what call_list() answers; its filters are the query parameters */
 	enum idempotency idempotency;
 	size_t body_max;  /* default 2 MiB */
 	bool is_inline;   /* never waits: runs without a task */
@@ -92,6 +95,8 @@ struct call {
 	const char *idempotency_key;       /* NULL: none */
 	const char *fingerprint;           /* of the body; "" without one */
 	const char *error_members;         /* see call_error_member() */
+	struct audit_entry audit;          /* of a change: what the audit log is told */
+	bool replayed;                     /* the answer is a stored one */
 };
 
 /* Handlers' helpers. Those that fail set err and return false, so that a handler returns them. */
@@ -101,6 +106,11 @@ bool call_authorize(struct call *c, const char *action, const char *product, con
 
 /* 200 {"status":"ok","trace_id":...,"<key>":<json>}; json is PostgreSQL's own bytes or a written document. */
 bool call_answer_member(struct call *c, const char *key, const char *json);
+/* The same for a whole document: its members follow the envelope's own. */
+bool call_answer_members(struct call *c, const char *json);
+/* A query that is planned anew for these parameters: for statements whose filters may be absent. */
+SUSPENDS bool call_query_planned(struct call *c, const struct query *q, const struct param *params, size_t n,
+                                 struct rows *rows, struct err *err);
 /* The same for several members; open writes the head, the caller adds members, close sends. */
 void call_open_ok(struct call *c, struct json_out *o, struct buf *b);
 bool call_close_ok(struct call *c, struct json_out *o);
@@ -121,6 +131,8 @@ void call_store_answer(struct call *c, struct tx *tx, const struct json *records
 SUSPENDS bool call_lost_race(struct call *c, struct err *err);
 bool is_idempotency_race(const struct err *err);
 
+/* The ids that the audit log keeps of what is written; for handlers whose statement stores the answer itself. */
+void call_audit_records(struct call *c, const struct json *records);
 /* Lets an apply go on when its body pins no plan (plan_digest) or pins the one with this digest. Else E_plan_changed,
  * and the answer's plan member is plan, JSON text as the dry-run would answer it now (storage/plan.h). */
 bool call_check_plan(struct call *c, const char *digest, const char *plan, struct err *err);

@@ -106,9 +106,8 @@ static const struct field metadata_fields[] = {
 	F_STR(target_metadata, reason, TRIMMED, .max = 1000),
 	F_END,
 };
-static const struct contract metadata_contract =
-        CONTRACT(target_metadata, metadata_fields, "Edits what is recorded about a tracked target",
-                 .check = check_metadata);
+static const struct contract metadata_contract = CONTRACT(
+        target_metadata, metadata_fields, "Edits what is recorded about a tracked target", .check = check_metadata);
 
 /* Whether anything changes. */
 static bool edit_target(struct arena *a, const struct target_metadata *b, struct dokploy_target *target)
@@ -131,8 +130,9 @@ static bool edit_target(struct arena *a, const struct target_metadata *b, struct
 static const char *metadata_result(struct call *c, const struct target_metadata *b, const struct dokploy_target *target,
                                    bool changed)
 {
-	static const char *const done[] = { "added", "removed", "relabeled" },
-	                         *const idle[] = { "already_present", "already_absent", "unchanged" };
+	static const char *const done[] = { "added", "removed", "relabeled" }, *const idle[] = { "already_present",
+		                                                                                 "already_absent",
+		                                                                                 "unchanged" };
 	struct json o = json_object(), keys = json_array();
 	const struct strings *list = &target->policies.shopify.protected_store_keys;
 	for (size_t i = 0; i < list->n; i++)
@@ -155,7 +155,8 @@ static SUSPENDS bool edit_in(struct call *c, struct tx *tx, const struct target_
 	if (!tx_query(tx, &Q_target_read_for_update, PARAMS(P_TEXT(b->context), P_TEXT(b->instance)), &rows, err))
 		return false;
 	if (rows.n == 0)
-		return err_set(err, &E_not_found, "there is no tracked target of %s in context %s", b->instance, b->context);
+		return err_set(err, &E_not_found, "there is no tracked target of %s in context %s", b->instance,
+		               b->context);
 	const char *text = row_text(&rows, 0, 0);
 	if (!contract_read_text(c->arena, &dokploy_target_contract, text, strlen(text), "the stored target record",
 	                        &target, err))
@@ -181,16 +182,18 @@ static SUSPENDS bool target_metadata_route(struct call *c, struct err *err)
 		tx_rollback(tx);
 		return false;
 	}
+	audit_record(c->t, "context", ((const struct target_metadata *)c->body)->context);
+	audit_record(c->t, "instance", ((const struct target_metadata *)c->body)->instance);
 	if (!tx_commit(tx, err))
 		return is_idempotency_race(err) ? call_lost_race(c, err) : false;
 	return call_accept(c, NULL, result);
 }
 
 const struct route target_routes[] = {
-	{ HTTP_POST, "/v1/dokploy-targets/setup", "Record, make or route a Dokploy target of a lane", target_setup_route,
-	  .callers = CALLERS_WRITE, .action = "dokploy_target.setup", .apply_action = "dokploy_target.setup",
-	  .product = "=launchplane", .context = "=launchplane", .body = &target_setup_contract,
-	  .idempotency = IDEMPOTENCY_OWN_APPLY_REQUIRED },
+	{ HTTP_POST, "/v1/dokploy-targets/setup", "Record, make or route a Dokploy target of a lane",
+	  target_setup_route, .callers = CALLERS_WRITE, .action = "dokploy_target.setup",
+	  .apply_action = "dokploy_target.setup", .product = "=launchplane", .context = "=launchplane",
+	  .body = &target_setup_contract, .idempotency = IDEMPOTENCY_OWN_APPLY_REQUIRED },
 	{ HTTP_GET, "/v1/dokploy-targets", "Tracked targets of all lanes", target_list, .callers = CALLERS_READ,
 	  .action = "dokploy_target.inspect", .product = "=launchplane", .context = "=launchplane" },
 	{ HTTP_GET, "/v1/dokploy-targets/{context}/{instance}", "The tracked target of a lane", target_show,

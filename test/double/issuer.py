@@ -64,7 +64,7 @@ class Issuer:
         ref = changed.get("ref") or "refs/heads/main"
         workflow = f"{repository}/.github/workflows/odoo-target-replacement-apply.yml@{ref}"
         claims = {
-            "iss": self.url, "aud": self.audience, "sub": f"repo:{repository}:ref:{ref}",
+            "iss": self.url, "aud": self.audience,
             "iat": now, "nbf": now, "exp": now + LIFETIME, "jti": str(uuid.uuid4()),
             "repository": repository, "repository_id": "74", "repository_visibility": "private",
             "repository_owner": owner, "repository_owner_id": "65", "ref": ref, "ref_type": "branch",
@@ -75,6 +75,7 @@ class Issuer:
             "base_ref": "", "head_ref": "", "runner_environment": "github-hosted", "environment": "",
         }
         claims.update(changed)
+        claims.setdefault("sub", subject({**claims, "repository": repository, "ref": ref}))
         return {name: value for name, value in claims.items() if value is not None}
 
     def mint(self, **claims):
@@ -153,6 +154,19 @@ class Issuer:
             http.transport.abort()
             return web.Response()
         return web.json_response(document)
+
+
+def subject(claims, immutable=False):
+    """GitHub's default sub: by names, or by names and the numbers that no other owner or repository ever gets."""
+    repository = claims["repository"]
+    if immutable:
+        owner, _, name = repository.partition("/")
+        repository = f"{owner}@{claims['repository_owner_id']}/{name}@{claims['repository_id']}"
+    if claims.get("environment"):
+        what = "environment:" + str(claims["environment"]).replace(":", "%3A")
+    else:
+        what = "pull_request" if claims.get("event_name") == "pull_request" else f"ref:{claims['ref']}"
+    return f"repo:{repository}:{what}"
 
 
 def sign(claims, key, **head):

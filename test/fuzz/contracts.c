@@ -1,7 +1,7 @@
 /* Every request and record contract: what is read is written so that it reads the same again. The input's first line
  * names the contract; one that no contract has chooses any, so that a new one is fuzzed without a line here. */
-#include "server/routes/route.h"
 #include "fuzz.h"
+#include "server/routes/route.h"
 
 #define CONTRACTS_MAX 512
 

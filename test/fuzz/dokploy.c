@@ -1,9 +1,9 @@
-/* Dokploy's answers: a real client asks a server that answers with the input. The first byte chooses the call, the second the
- * status. */
-#include "core/http_client.h"
+/* Dokploy's answers: a real client asks a server that answers with the input. The first byte chooses the call, the
+ * second the status. */
 #include "drivers/dokploy/dokploy.h"
-#include "fuzz.h"
 #include "../unit/tiny_server.h"
+#include "core/http_client.h"
+#include "fuzz.h"
 
 static struct loop loop;
 static bool is_running;
@@ -78,8 +78,13 @@ static SUSPENDS void ask(struct task *t, void *arg)
 void fuzz_one(struct arena *a, const uint8_t *data, size_t n)
 {
 	(void)a;
-	static const char *const statuses[] = { "200 OK", "200 OK", "200 OK", "404 Not Found", "400 Bad Request",
-		                                "401 Unauthorized", "500 Internal Server Error" };
+	static const char *const statuses[] = { "200 OK",
+		                                "200 OK",
+		                                "200 OK",
+		                                "404 Not Found",
+		                                "400 Bad Request",
+		                                "401 Unauthorized",
+		                                "500 Internal Server Error" };
 	if (n < 2 || n > 60000)
 		return;
 	if (!is_running) {

@@ -1,6 +1,6 @@
-/* test/fuzz/fuzz.h - what fuzz targets share. A target is one file with a fuzz_one(): bytes in, nothing out; it asserts what
- * must hold for every input. `ci/run fuzz` lets libFuzzer look for inputs that break it; replay.c runs the kept ones
- * (test/fuzz/corpus/<target>/) as a unit test. */
+/* test/fuzz/fuzz.h - what fuzz targets share. A target is one file with a fuzz_one(): bytes in, nothing out; it asserts
+ * what must hold for every input. `ci/run fuzz` lets libFuzzer look for inputs that break it; replay.c runs the kept
+ * ones (test/fuzz/corpus/<target>/) as a unit test. */
 #pragma once
 
 #include "core/arena.h"

@@ -1,6 +1,6 @@
 /* A request's head and a chunked body: found at the same place however the bytes arrive, and never read past it. */
-#include "server/http/head.h"
 #include "fuzz.h"
+#include "server/http/head.h"
 
 static const struct head_limits limits = { .head_max = 4096, .target_max = 512, .headers_max = 20 };
 

@@ -1,4 +1,5 @@
-/* A policy in TOML or JSON: what is accepted keeps its digest when it is stored and read again, and decides for anybody. */
+/* A policy in TOML or JSON: what is accepted keeps its digest when it is stored and read again, and decides for
+ * anybody. */
 #include "server/auth/policy.h"
 #include "fuzz.h"
 
@@ -8,10 +9,16 @@ static void ask(struct arena *a, const struct policy *p)
 	const struct github_claims claims = { .repository = "acme/shop",
 		                              .repository_owner = "acme",
 		                              .workflow_ref = "acme/shop/.github/workflows/deploy.yml@refs/heads/main",
-		                              .job_workflow_ref = "", .ref = "refs/heads/main", .ref_type = "branch",
-		                              .event_name = "push", .environment = "", .runner_environment = "",
-		                              .repository_id = "1", .repository_owner_id = "2",
-		                              .sub = "repo:acme/shop:ref:refs/heads/main", .sha = "" };
+		                              .job_workflow_ref = "",
+		                              .ref = "refs/heads/main",
+		                              .ref_type = "branch",
+		                              .event_name = "push",
+		                              .environment = "",
+		                              .runner_environment = "",
+		                              .repository_id = "1",
+		                              .repository_owner_id = "2",
+		                              .sub = "repo:acme/shop:ref:refs/heads/main",
+		                              .sha = "" };
 	principal_of_workflow(a, &claims, &who);
 	policy_allows(p, &who, "deployment.write", "shop", "shop");
 	if (principal_of_token(a, PRINCIPAL_TERMINAL_AGENT, "terminal", "label", &who))

@@ -16,15 +16,24 @@ static void environment(struct arena *a, const char *text)
 	env_text_parse(a, written, &second);
 	assert(first.n == second.n);
 	for (size_t i = 0; i < first.n; i++)
-		assert(strcmp(first.v[i].key, second.v[i].key) == 0 && strcmp(first.v[i].value, second.v[i].value) == 0);
+		assert(strcmp(first.v[i].key, second.v[i].key) == 0 &&
+		       strcmp(first.v[i].value, second.v[i].value) == 0);
 }
 
 static void health(struct arena *a, const char *text, size_t n)
 {
-	const struct runtime_identity expected = { .schema_version = 1, .product = "shop", .context = "shop", .instance = "testing",
-		                                   .environment_kind = "stable", .deployment_record_id = "deployment-1",
-		                                   .artifact_id = "artifact-1", .source_git_ref = "main", .image_reference = "",
-		                                   .release_tuple_id = "", .preview_id = "", .preview_generation_id = "",
+	const struct runtime_identity expected = { .schema_version = 1,
+		                                   .product = "shop",
+		                                   .context = "shop",
+		                                   .instance = "testing",
+		                                   .environment_kind = "stable",
+		                                   .deployment_record_id = "deployment-1",
+		                                   .artifact_id = "artifact-1",
+		                                   .source_git_ref = "main",
+		                                   .image_reference = "",
+		                                   .release_tuple_id = "",
+		                                   .preview_id = "",
+		                                   .preview_generation_id = "",
 		                                   .deployed_at = "" };
 	struct identity_verdict verdict;
 	runtime_identity_judge(a, &expected, text, n, &verdict);

@@ -1,8 +1,8 @@
 /* A bearer token: never accepted, whatever it holds, as nobody signed it. */
 #include "core/jwt.h"
 
-#include <openssl/rsa.h>
 #include "fuzz.h"
+#include <openssl/rsa.h>
 
 #define NOW_MS 1790000000000
 
@@ -16,7 +16,8 @@ void fuzz_one(struct arena *a, const uint8_t *data, size_t n)
 	enum token_refusal why = jwt_parse(a, text, n, &jwt);
 	assert(token_refusal_name(why)[0]);
 	if (why == TOKEN_ACCEPTED) {
-		assert(n <= JWT_MAX_BYTES && jwt.kid && jwt.signed_part >= text && jwt.signed_part + jwt.signed_n <= text + n);
+		assert(n <= JWT_MAX_BYTES && jwt.kid && jwt.signed_part >= text &&
+		       jwt.signed_part + jwt.signed_n <= text + n);
 		assert(!rs256_verify(&jwt, key));
 		int64_t exp_ms = 0, from_ms = 0;
 		why = jwt_check_claims(&jwt.claims, "https://issuer.example", "launchplane", NOW_MS, &exp_ms, &from_ms);

@@ -24,6 +24,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "settings(**environment): environment variables of the service")
     config.addinivalue_line("markers", "policy(text): the bootstrap policy of the service")
     config.addinivalue_line("markers", "generation(name): of the Dokploy double, 0.29 or 0.30")
+    config.addinivalue_line("markers", "postgres(**settings): of the cluster that a fault test has for itself")
     config.addinivalue_line("markers", "defects_expected: the client is meant to be refused by the provider")
 
 
@@ -36,14 +37,18 @@ def cluster():
         made.stop()
 
 
-@pytest.fixture(scope="session")
-def template(cluster):
+def migrated(cluster):
     """A database that `launchplane storage migrate` has brought up to date."""
     name = cluster.create()
     code, out, err = run_to_end(
         "storage", "migrate", settings={"LAUNCHPLANE_DATABASE_URL": cluster.url(name)})
     assert code == 0, f"storage migrate: {out}{err}"
     return name
+
+
+@pytest.fixture(scope="session")
+def template(cluster):
+    return migrated(cluster)
 
 
 @pytest.fixture
@@ -147,22 +152,35 @@ def lane(unprepared_lane, plane):
     return unprepared_lane.prepare(plane)
 
 
+@contextlib.contextmanager
+def module_plane(cluster, template, policy, **settings):
+    """A service for a whole module, checked at its end like any other."""
+    with contextlib.ExitStack() as stack:
+        directory = stack.enter_context(short_directory())
+        made = stack.enter_context(Rehearsal(directory / "clock"))
+        url = stack.enter_context(database_from(cluster, template))
+        plane = Plane(url, made, policy, directory, **settings).start()
+        stack.callback(plane.check)
+        yield plane
+
+
+def prepared_lane(plane):
+    """A lane in Dokploy with all its records."""
+    lane = Lane(plane.doubles)
+    lane.create_in_dokploy()
+    plane.secrets += lane.secret_values()
+    lane.prepare(plane)
+    return lane
+
+
 @pytest.fixture(scope="module")
 def shared_lane(cluster, template):
     """A service and a prepared lane for a whole module of requests that leave no trace.
 
     Only for tests that are refused or only read; nobody may move the clock or write here.
     """
-    with contextlib.ExitStack() as stack:
-        directory = stack.enter_context(short_directory())
-        made = stack.enter_context(Rehearsal(directory / "clock"))
-        url = stack.enter_context(database_from(cluster, template))
-        plane = Plane(url, made, policies.for_lanes(), directory).start()
-        stack.callback(plane.check)
-        lane = Lane(made)
-        lane.create_in_dokploy()
-        plane.secrets += lane.secret_values()
-        lane.prepare(plane)
+    with module_plane(cluster, template, policies.for_lanes()) as plane:
+        lane = prepared_lane(plane)
         lane.plane = plane
         yield lane
 

@@ -18,7 +18,23 @@ from rehearsal.waiting import wait_until
 TERMINAL = ("pass", "fail")
 PATIENCE = 1.5             # seconds of real time
 FAST_STEP = 0.5            # seconds of the test's clock per look at the operation
+# Calls whose body has places that are meant for secrets.
+HOLD_SECRETS = ("compose.update", "compose.saveEnvironment", "application.saveEnvironment", "application.saveDockerProvider")
 SANITIZER_SIGNS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSanitizer", "runtime error:")
+
+
+# POST because they need a body: they only read, and tell nobody.
+ONLY_READ = ("/v1/authz/explain", "/v1/drivers/odoo/target-replacement-plan")
+PLAN_UNLESS_TOLD = ("/v1/dokploy-targets/setup", "/v1/product-config/apply", "/v1/authz-policies/")
+
+
+def is_change(path, body, answer):
+    """Not a question, a dry-run or the stored answer to an earlier request."""
+    mode = body.get("mode", "") if isinstance(body, dict) else ""
+    applies = str(mode).lower() == "apply" or (not mode and not path.startswith(PLAN_UNLESS_TOLD))
+    result = answer["result"] if isinstance(answer.get("result"), dict) else {}
+    is_new = result.get("runner_trace_id", answer["trace_id"]) == answer["trace_id"]
+    return applies and is_new and path not in ONLY_READ and not answer.get("replayed")
 
 
 class Plane:
@@ -38,6 +54,7 @@ class Plane:
         }
         self.log_lines = []
         self.answers = []
+        self.accepted_writes = []
         self.api = None
         self.service = None
         self.killed = False
@@ -50,6 +67,7 @@ class Plane:
         self.killed = False
         self.api = Api(self.service.wait_until_ready(), self.issuer.mint)
         self.api.answers = self.answers
+        self.api.accepted_writes = self.accepted_writes
         return self
 
     @property
@@ -100,11 +118,13 @@ class Plane:
             assert sign not in log, log
         for line in self.log_lines:
             json.loads(line)
+        traffic = self._traffic()
         for secret in self.secrets:
             assert secret not in log, "a secret stands in the log"
             assert not any(secret in answer for answer in self.answers), "a secret stands in an answer"
-            assert not any(secret in script for script in self._scripts()), "a secret stands in a script"
+            assert not any(secret in text for text in traffic), "a secret went to a provider outside the places meant to hold it"
         assert self.tables_with_secrets() == [], "a secret stands in the database"
+        assert self.untold_writes() == [], "accepted, and not told in the audit log"
 
     def logged(self, **members):
         """Parsed log lines that have these members."""
@@ -178,11 +198,16 @@ class Plane:
             return cursor.fetchall() if cursor.description else []
 
     def counts(self):
-        """{table: rows} of everything, to show that a refused request wrote nothing."""
-        tables = self._tables()
+        """{table: rows} of everything but the audit log, to show that a refused request wrote nothing.
+
+        That a secret was opened is noted also by what only reads: those events are not counted.
+        """
+        tables = [name for name in self._tables() if not name.startswith("launchplane_audit_")]
         if not tables:
             return {}
-        counted = " UNION ALL ".join(f"SELECT '{name}' AS name, count(*) AS rows FROM {name}" for name in tables)
+        reads = {"launchplane_secret_audit_events": " WHERE event_type NOT IN ('read', 'compared')"}
+        counted = " UNION ALL ".join(
+            f"SELECT '{name}' AS name, count(*) AS rows FROM {name}{reads.get(name, '')}" for name in tables)
         return {row["name"]: row["rows"] for row in self.query(counted)}
 
     def tables_with_secrets(self):
@@ -196,16 +221,30 @@ class Plane:
         with psycopg.connect(self.database_url) as connection:
             return [row[0] for row in connection.execute(searched, {"p": patterns})]
 
+    def untold_writes(self):
+        """Accepted changes of which the audit log has no leaf: whatever route they took, they must be there."""
+        told = {row["trace_id"] for row in self.query(
+            "SELECT leaf ->> 'trace_id' AS trace_id FROM launchplane_audit_pending UNION"
+            " SELECT leaf ->> 'trace_id' FROM launchplane_audit_entries")} if self.accepted_writes else set()
+        return [(path, answer) for path, body, answer in self.accepted_writes
+                if is_change(path, body, answer) and answer["trace_id"] not in told]
+
     # inside
 
     def _tables(self):
         return [row["name"] for row in self.query(
             "SELECT format('%I', tablename) AS name FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")]
 
-    def _scripts(self):
-        """What the provider was given to run on a host."""
-        return [json.dumps(seen.sent) for seen in self.doubles.dokploy.requests
-                if seen.procedure in ("schedule.create", "schedule.update")]
+    def _traffic(self):
+        """Everything the doubles were sent, without the members that are there for secrets; the key travels in a header."""
+        meant = ("env", "buildArgs", "buildSecrets", "password")
+        sent = []
+        for seen in list(self.doubles.dokploy.requests):
+            body = seen.sent if isinstance(seen.sent, dict) else {"": seen.sent}
+            if seen.procedure in HOLD_SECRETS:
+                body = {name: value for name, value in body.items() if name not in meant}
+            sent.append(f"{seen.method} {seen.procedure} {json.dumps(body)}")
+        return sent + [str(seen) for seen in list(self.doubles.odoo.requests)]
 
     def skip_sleep(self, operation_id):
         """Moves the clock to the operation's next wake-up; true when there was one to move to.

@@ -35,19 +35,51 @@ class Cluster:
         data = self.directory / "data"
         self._run("initdb", "-D", data, "-U", USER, "--auth=trust", "--no-sync", "--no-instructions",
                   "-E", "UTF8", "--locale=C.UTF-8")
+        return self.up()
+
+    def up(self):
+        """Starts the server on the data that is there."""
         options = [f"-c{name}={value}" for name, value in self.settings.items()]
-        with open(self.directory / "log", "wb") as log:
+        with open(self.directory / "log", "ab") as log:
             self.process = subprocess.Popen(
-                self._command("postgres", "-D", data, "-k", self.directory, *options),
+                self._command("postgres", "-D", self.directory / "data", "-k", self.directory, *options),
                 stdout=log, stderr=log, cwd="/")
         wait_until(self._answers, "PostgreSQL to start", 60)
         return self
 
-    def stop(self):
+    def down(self, how=signal.SIGINT):
+        """SIGINT: PostgreSQL's fast shutdown; SIGQUIT: immediate, as if the machine had lost power."""
         if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGQUIT)
+            self.process.send_signal(how)
             self.process.wait(30)
+
+    def stop(self):
+        self.down(signal.SIGQUIT)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def pause(self):
+        """SIGSTOP to every process of the server: connections stay open and nobody answers."""
+        for process in self.processes():
+            os.kill(process, signal.SIGSTOP)
+
+    def go_on(self):
+        for process in self.processes():
+            os.kill(process, signal.SIGCONT)
+
+    def processes(self):
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [self.process.pid, *map(int, children.split())]
+
+    def connections_of(self, database):
+        """Process ids of the service's connections."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            return [row[0] for row in connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name LIKE 'launchplane%%'", [database])]
+
+    def terminate(self, processes):
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            for process in processes:
+                connection.execute("SELECT pg_terminate_backend(%s)", [process])
 
     def url(self, database):
         return f"postgresql://{USER}@/{database}?host={self.directory}"

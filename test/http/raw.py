@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 
 class Connection:
-    def __init__(self, url, timeout=15):
+    def __init__(self, url, timeout=15, source=None):
         address = urlsplit(url)
         self.host = address.netloc
-        self.socket = socket.create_connection((address.hostname, address.port), timeout)
+        self.socket = socket.create_connection((address.hostname, address.port), timeout, (source, 0) if source else None)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
 

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from checks import assert_accepted, assert_ok, assert_rejected, assert_unauthenticated
+from conftest import module_plane
 from rehearsal.policy import REPOSITORY, render, workflow_rule
 from test_identities import TOKENS, settings, token_rule
 
@@ -122,6 +123,14 @@ def test_a_grant_counts_at_once(plane):
         repository=STRANGER, workflow_ref=f"{STRANGER}/.github/workflows/w.yml@x")))["runtime"]["authz_policy_source"] == "db"
     assert_accepted(plane.post(REMOVAL, body(member="removal")))
     assert not stranger_may(plane)
+
+
+def test_a_token_seen_before_is_judged_by_the_policy_of_now(plane):
+    """Who it is may be remembered, what they may never"""
+    token = plane.token(repository=STRANGER, workflow_ref=f"{STRANGER}/.github/workflows/w.yml@refs/heads/main")
+    for member, path, expected in (("removal", REMOVAL, 403), ("grant", GRANT, 200), ("removal", REMOVAL, 403), ("grant", GRANT, 200)):
+        assert_accepted(plane.post(path, body(member=member)))
+        assert [plane.get(RUNTIME, token=token).status_code for _ in range(3)] == [expected] * 3
 
 
 @pytest.mark.settings(LAUNCHPLANE_WORKERS="2")
@@ -256,12 +265,12 @@ def test_only_the_grant_for_this_opens_these_routes(make_plane):
 
 @pytest.mark.parametrize("section", ["terminal_agents", "local_operators", "local_admins"])
 def test_token_holders_and_the_policy(make_plane, section):
-    """core 3.6, 2.5: agents never, owners with a reason even for a dry-run"""
+    """core 3.6, 2.5, U-59: agents and operators never, admins with a reason even for a dry-run"""
     plane = make_plane(render(**{section: [token_rule()]}), **settings())
     plane.secrets += TOKENS.values()
     token = TOKENS[section]
-    if section == "terminal_agents":
-        for sent in (body(), body(mode="dry_run"), {}):
+    if section != "local_admins":
+        for sent in (body(), body(mode="dry_run")):
             assert_rejected(plane.post(GRANT, sent, token=token), 403, "authorization_denied")
         return
     for mode in ("dry_run", "apply"):
@@ -316,17 +325,7 @@ BAD = {
 
 @pytest.fixture(scope="module")
 def refusing(cluster, template):
-    import contextlib
-
-    from conftest import database_from, short_directory
-    from double import Rehearsal
-    from plane import Plane
-    with contextlib.ExitStack() as stack:
-        directory = stack.enter_context(short_directory())
-        made = stack.enter_context(Rehearsal(directory / "clock"))
-        url = stack.enter_context(database_from(cluster, template))
-        plane = Plane(url, made, POLICY, directory).start()
-        stack.callback(plane.check)
+    with module_plane(cluster, template, POLICY) as plane:
         yield plane
 
 

@@ -69,7 +69,7 @@ def test_a_key_belongs_to_its_caller(plane, lane):
     """core 4: scope is repository, workflow and subject"""
     body = lane.deployment("deployment-1")
     assert_accepted(plane.post(PATH, body, key="k1"))
-    for claims in ({"sub": "repo:example-org/odoo-tenant-shop:environment:testing"},
+    for claims in ({"environment": "testing"},
                    {"workflow_ref": "example-org/odoo-tenant-shop/.github/workflows/other.yml@refs/heads/main"}):
         answer = plane.post(PATH, body, key="k1", token=plane.token(**claims))
         assert "replayed" not in assert_accepted(answer)

@@ -218,3 +218,56 @@ def test_a_refused_dry_run_shows_nothing(prepared):
 
 def test_admins_need_no_dry_run(prepared):
     assert_accepted(prepared.post("/v1/product-config/apply", config(mode="apply"), token=TOKENS["local_admins"]))
+
+
+# the local operator's closed list (U-59)
+
+WIDE = policy(local_operators=[token_rule()])
+CHANGES = [  # a rule without any condition, and still
+    ("/v1/product-profiles", lambda lane: lane.profile()), ("/v1/runtime-key-safety/policies/apply", lambda lane: lane.key_safety()),
+    ("/v1/dokploy-targets/setup", lambda lane: {**lane.target_setup(), "reason": "x"}),
+    ("/v1/drivers/odoo/artifact-publish", lambda lane: lane.publish(lane.new)),
+    ("/v1/evidence/deployments", lambda lane: lane.deployment("deployment-of-an-operator")),
+    ("/v1/drivers/odoo/target-replacement-apply", lambda lane: lane.replacement()),
+    ("/v1/operations/x/cancel", lambda lane: {"reason": "x"}),
+    ("/v1/authz-policies/local-admins/grants", lambda lane: {
+        "product": "launchplane", "reason": "x", "grant": {"subjects": ["owner"], "token_labels": ["laptop"], "actions": ["a.read"]}}),
+]
+
+
+@pytest.mark.policy(WIDE)
+@pytest.mark.settings(**settings())
+def test_an_operator_changes_only_what_the_closed_list_names(plane, lane):
+    """U-59: whatever a document says that nobody granted; the log says that it is the caller's kind"""
+    plane.secrets += TOKENS.values()
+    before, token = plane.counts(), TOKENS["local_operators"]
+    for path, body in CHANGES:
+        denied = assert_rejected(plane.post(path, body(lane), token=token, key="k"), 403, "authorization_denied")
+        wait_until(lambda: plane.logged(event="authz.denied", trace_id=denied["trace_id"], reason="caller"), "the log line", 30)
+    assert plane.counts() == before
+    assert_ok(plane.get(RUNTIME, token=token))
+    assert_ok(plane.get(f"/v1/inventory/{CONTEXT}/testing", token=token))
+    assert_accepted(plane.post("/v1/product-config/apply", config(), token=token))
+
+
+@pytest.mark.policy(WIDE)
+@pytest.mark.settings(**settings())
+def test_an_operator_never_enumerates_profiles(plane, lane):
+    """U-59, AUTH-78: neither the list nor one, nor whether there is one"""
+    plane.secrets += TOKENS.values()
+    for path in ("/v1/product-profiles", f"/v1/product-profiles/{PRODUCT}", "/v1/product-profiles/nothing"):
+        assert_rejected(plane.get(path, token=TOKENS["local_operators"]), 403, "authorization_denied")
+        assert plane.get(path, token=TOKENS["local_admins"]).status_code in (200, 404)
+
+
+def test_every_condition_of_the_dry_run_matches(prepared):
+    """core 2.5: mode and reason may differ, and nothing else"""
+    token = TOKENS["local_operators"]
+    shown = config(runtime_env={"SHOP_NAME": "Shop", "SHOP_TOWN": "Here"})
+    assert_accepted(prepared.post("/v1/product-config/apply", shown, token=token))
+    for changes in ({"runtime_env": {"SHOP_NAME": "Shop"}}, {"runtime_env": {"SHOP_NAME": "Shop", "SHOP_TOWN": "There"}},
+                    {"runtime_env": {"SHOP_NAME": "Shop", "SHOP_TOWN": "Here", "MORE": "x"}}, {"instance": "prod"}):
+        body = {**shown, **changes, "mode": "apply"}
+        assert_rejected(prepared.post("/v1/product-config/apply", body, token=token), 409, "local_operator_dry_run_required")
+    reordered = dict(reversed(list({**shown, "mode": "apply", "reason": "for another reason"}.items())))
+    assert_accepted(prepared.post("/v1/product-config/apply", reordered, token=token))

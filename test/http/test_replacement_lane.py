@@ -63,7 +63,7 @@ def test_another_key_on_a_busy_lane_is_refused_with_the_operation(plane, lane, h
 
 def test_the_same_key_of_another_caller_meets_a_busy_lane(plane, lane, held):
     """TREP-19: equal caller identity"""
-    other = plane.token(sub="repo:example-org/odoo-tenant-shop:environment:testing")
+    other = plane.token(environment="testing")
     assert_rejected(plane.post(APPLY, lane.replacement(), key="replace-1", token=other), 409, BUSY)
 
 

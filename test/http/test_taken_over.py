@@ -1,6 +1,15 @@
 """A database that an earlier Launchplane made: documents in jsonb columns, rows of its own. MIG-07, MIG-08, core 9."""
+import json
+import pathlib
+
+import psycopg
 import pytest
 
+import history
+from checks import assert_ok
+from plane import Plane
+from rehearsal import policy as policies
+from rehearsal.service import run_to_end
 from replacement import inventory_of, replace
 
 LEGACY_INVENTORY = """
@@ -15,10 +24,6 @@ LEGACY_INVENTORY = """
 @pytest.fixture
 def taken_over(cluster, empty_database):
     """The service's own tables with every document column as the predecessor had it, and without our version table."""
-    import psycopg
-
-    from rehearsal.service import run_to_end
-
     def migrate():
         code, out, err = run_to_end("storage", "migrate", settings={"LAUNCHPLANE_DATABASE_URL": empty_database})
         assert code == 0, out + err
@@ -53,3 +58,133 @@ def test_evidence_and_replacement_keep_the_bootstrap_that_was_recorded(plane, la
     assert inventory_of(plane, lane)["bootstrap_record_id"] == "boot-1"     # after deployment evidence
     assert replace(plane, lane)["status"] == "pass"
     assert inventory_of(plane, lane)["bootstrap_record_id"] == "boot-1"
+
+
+# A database as the predecessor left it: its tables without ours, jsonb documents, rows in every table
+
+BASELINE = pathlib.Path(__file__).resolve().parents[2] / "migrations" / "0001_baseline.sql"
+LATER = "-- What was added to some tables later"      # from here on the file brings old tables up to date
+READER = policies.render(github_actions=[policies.workflow_rule([
+    "product_environment.read", "product_profile.read", "driver.read", "operations.read", "secret.list", "secret.read", "deployment.read",
+    "promotion.read", "preview.read", "inventory.read", "backup_gate.read", "release_tuple.read", "artifact.read",
+    "artifact_protection.read", "launchplane_service.read", "authz_policy_grant.write", "odoo_target_replacement_apply.execute",
+    "odoo_stable_bootstrap.execute"])])
+VALUES = {"product": history.SHOP, "context": "shop", "instance": "prod", "environment": "prod", "driver_id": "odoo",
+          "secret_id": "secret-runtime-environment-odoo-db-password-shop-prod", "artifact_id": "artifact-shop-0002",
+          "preview_id": history.PREVIEW.format(7)}
+RECORDS = {"/v1/deployments/{record_id}": history.DEPLOYMENTS[3]["record_id"],
+           "/v1/promotions/{record_id}": history.PROMOTIONS[1]["record_id"],
+           "/v1/backup-gates/{record_id}": "backup-shop-prod-20260602T095500Z"}
+QUERIES = {"/v1/products/{product}/diff": "?from=testing&to=prod", "/v1/artifacts/protected": f"?product={history.SHOP}"}
+TIMELY = {"/metrics"}                                 # tells of the process, not of records
+OWN = {"/v1/operations", "/v1/operations/{operation_id}", "/v1/operations/{operation_id}/events"}   # moved by the takeover: below
+
+
+def predecessor(url):
+    """The tables of the earlier release and its rows."""
+    text = BASELINE.read_text().split(LATER)[0].replace("payload json not null", "payload jsonb not null")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(text)
+        connection.execute("ALTER TABLE launchplane_preview_desired_states ADD COLUMN label text NOT NULL")
+        history.insert(connection)
+
+
+@pytest.fixture
+def left_behind(empty_database):
+    predecessor(empty_database)
+    code, out, err = run_to_end("storage", "migrate", settings={"LAUNCHPLANE_DATABASE_URL": empty_database})
+    assert code == 0, out + err
+    return empty_database
+
+
+def test_every_table_has_rows_in_the_fixture(left_behind):
+    with psycopg.connect(left_behind) as connection:
+        tables = {name for (name,) in connection.execute(
+            "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'payload'")}
+    assert set(history.rows()) <= tables
+    assert {table for table, documents in history.rows().items() if not documents} == set()
+    named = {line.split()[5] for line in BASELINE.read_text().splitlines() if line.startswith("create table")}
+    assert named == set(history.rows()), named ^ set(history.rows())
+
+
+def test_nothing_is_lost_and_the_revision_is_stamped(left_behind):
+    """MIG-07, MIG-08: every row of every table is there afterwards, document and columns"""
+    with psycopg.connect(left_behind) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        for table, documents in history.rows().items():
+            found = [document for (document,) in connection.execute(f"SELECT payload FROM {table}")]
+            assert sorted(map(canonical, found)) == sorted(map(canonical, documents)), table
+        applied = connection.execute("SELECT count(*) FROM launchplane_schema_migrations").fetchone()
+        assert applied[0] == len(list(BASELINE.parent.glob("*.sql")))
+    code, out, err = run_to_end("storage", "migrate", settings={"LAUNCHPLANE_DATABASE_URL": left_behind})
+    assert code == 0, out + err                       # and again changes nothing
+
+
+def canonical(document):
+    return json.dumps(document, sort_keys=True)
+
+
+@pytest.fixture
+def old_and_new(left_behind, cluster, template, doubles, state_dir):
+    """The service on the taken-over database, and on a fresh one that holds the same rows."""
+    fresh = cluster.create(template)
+    with psycopg.connect(cluster.url(fresh), autocommit=True) as connection:
+        history.insert(connection)
+    doubles.clock.advance(history.seconds(history.NOW) - doubles.clock.now())
+    planes = []
+    try:
+        for number, url in enumerate((left_behind, cluster.url(fresh))):
+            directory = state_dir / str(number)
+            directory.mkdir()
+            planes.append(Plane(url, doubles, READER, directory, LAUNCHPLANE_MASTER_ENCRYPTION_KEY=history.MASTER_KEY).start())
+        yield planes
+    finally:
+        for plane in planes:
+            plane.check()
+        cluster.drop(fresh)
+
+
+def asked(path):
+    """The path with a record that is there, where we know one."""
+    filled = path.replace("{record_id}", RECORDS.get(path, "none"))
+    while "{" in filled:
+        name = filled[filled.index("{") + 1:filled.index("}")]
+        filled = filled.replace("{" + name + "}", VALUES.get(name, "none"))
+    return filled + QUERIES.get(path, "")
+
+
+def without_trace(answer):
+    if "json" not in answer.headers.get("Content-Type", ""):
+        return answer.text
+    body = answer.json()
+    body.pop("trace_id", None)
+    body.get("error", {}).pop("message", None)
+    return body
+
+
+def test_every_read_route_answers_as_on_a_fresh_database(old_and_new):
+    old, new = old_and_new
+    paths = [path for path, methods in old.get("/v1/openapi.json").json()["paths"].items() if "get" in methods]
+    served = set()
+    for path in sorted(set(paths) - TIMELY - OWN):
+        answers = [plane.get(asked(path)) for plane in (old, new)]
+        assert answers[0].status_code == answers[1].status_code, (path, answers[0].text)
+        left, right = map(without_trace, answers)
+        if path == "/v1/products/{product}/activity":     # each service seeded a policy of its own second
+            for body in (left, right):
+                body["activity"]["events"] = [e for e in body["activity"]["events"] if e["event_type"] != "authz_policy"]
+        assert left == right, path
+        if answers[0].status_code == 200:
+            served.add(path)
+    must = {"/v1/products", "/v1/products/{product}", "/v1/products/{product}/environments/{environment}", "/v1/lanes", "/v1/deployments",
+            "/v1/deployments/{record_id}", "/v1/promotions", "/v1/inventory/{context}/{instance}", "/v1/product-profiles",
+            "/v1/contexts/{context}/instances/{instance}/driver-view", "/v1/contexts/{context}/operations/recent", "/v1/secrets/{secret_id}"}
+    assert must <= served, must - served
+
+
+def test_operations_of_the_predecessor_are_listed(old_and_new):
+    old, _ = old_and_new
+    listed = assert_ok(old.get(f"/v1/operations?product={history.SHOP}"))["operations"]
+    assert {row["operation_id"]: row["status"] for row in listed} == {
+        "replacement-8": "fail", "replacement-2": "pass", "bootstrap-1": "pass"}
+    assert assert_ok(old.get("/v1/operations/replacement-8"))["operation"]["error_message"] == "the deploy failed"

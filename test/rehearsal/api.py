@@ -9,6 +9,7 @@ class Api:
     def __init__(self, url, mint):
         self.url, self.mint = url, mint
         self.answers = []            # texts, for the search for leaked secrets
+        self.accepted_writes = []    # (path, body, answer) of what the audit log must tell of
         self.session = requests.Session()
         self.session.trust_env = False
 
@@ -25,6 +26,8 @@ class Api:
             method, self.url + path, headers=sent, allow_redirects=False, **options)
         if not options.get("stream"):
             self.answers.append(answer.text)
+        if method != "GET" and answer.status_code == 202:
+            self.accepted_writes.append((path, options.get("json"), answer.json()))
         return answer
 
     def get(self, path, **options):

@@ -31,7 +31,8 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
 
     return [
         rule(["product_profile.write", "product_profile.read"], [product], ["launchplane"]),
-        rule(["product_config.plan", "product_config.apply"], [product], [context]),
+        rule(["product_config.plan", "product_config.apply", "live_target_runtime.plan",
+              "live_target_runtime.apply"], [product], [context]),
         rule(["odoo_artifact_publish.write", "deployment.write", "odoo_target_replacement_plan.read",
               "odoo_target_replacement_apply.execute", "operations.read", "operations.cancel",
               "odoo_stable_bootstrap.execute", "odoo_post_deploy.execute", "odoo_prod_backup_gate.execute",
@@ -43,12 +44,13 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
               "artifact.write", "inventory.write", "release_tuple.write",
               "artifact_protection.read", "ship.plan", "ship.execute", "promote.plan", "promote.execute"],
              [product], [context]),
-        rule(["deployment.read", "inventory.read", "secret.list", "secret.read", "backup_gate.read", "promotion.read",
-              "preview.read", "release_tuple.read", "target_logs.read",
-              "odoo_promotion_hold.read", "odoo_override.read", "odoo_override.write", "operations.read", "operations.cancel"],
+        rule(["deployment.read", "inventory.read", "secret.list", "secret.read", "target_logs.read",
+              "operations.read", "operations.cancel", "backup_gate.read", "promotion.read", "preview.read",
+              "release_tuple.read", "odoo_promotion_hold.read", "odoo_override.read", "odoo_override.write"],
              ["launchplane"], [context]),
-        rule(["runtime_key_safety.write", "dokploy_target.setup", "dokploy_target.inspect", "artifact.read", "odoo_override.read",
-              "provider_target.audit", "provider_target.backfill", "launchplane_service.read"],
+        rule(["secret.rekey", "product_onboarding.apply", "operations.read", "runtime_key_safety.write",
+              "dokploy_target.setup", "dokploy_target.inspect", "odoo_override.read",
+              "provider_target.audit", "provider_target.backfill", "launchplane_service.read", "artifact.read"],
              ["launchplane"], ["launchplane"]),
         # Global secrets have no context, and only an empty list or a star matches that.
         rule(["product_config.plan", "product_config.apply"], ["launchplane"], ["*"]),

@@ -1,4 +1,5 @@
 """What docker says about running snapshots. Every failure reads as an empty answer."""
+from ..clock import iso_ms as iso
 from . import procedure
 
 
@@ -63,6 +64,13 @@ def application_logs(dokploy, sent, lies):
 
 
 def _logs(dokploy, name, sent):
-    lines = dokploy.log_lines.get(name, [f"{name} is up"])
-    wanted = [line for line in lines if sent.get("search", "") in line][-sent.get("tail", 100):]
-    return "\n".join(f"{dokploy.clock.iso()} {line}" for line in wanted)
+    """Lines are texts, or (age in seconds, text) where since matters."""
+    lines = [line if isinstance(line, tuple) else (0, line) for line in dokploy.log_lines.get(name, [f"{name} is up"])]
+    oldest = _seconds(sent.get("since", "all"))
+    fresh = [line for line in lines if oldest is None or line[0] <= oldest]
+    wanted = [line for line in fresh if sent.get("search", "") in line[1]][-sent.get("tail", 100):]
+    return "\n".join(f"{iso(dokploy.clock.now() - age)} {line}" for age, line in wanted)
+
+
+def _seconds(since):
+    return None if since == "all" else int(since[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[since[-1]]

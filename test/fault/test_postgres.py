@@ -1,0 +1,201 @@
+"""PostgreSQL fails under the service in every way it does in practice: nothing is lost, nothing happens twice, and callers are
+told when to come back. SVC rows; architecture F2, F3."""
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+
+import psycopg
+import pytest
+
+from checks import assert_accepted, assert_ok
+from rehearsal.waiting import wait_until
+from replacement import inventory_of, submit
+from writers import Writers, judge
+
+RECOVERY_SECONDS = 60
+
+
+def name_of(plane):
+    return plane.database_url.split("@/")[1].split("?")[0]
+
+
+def assert_one_deploy(plane, lane, operation):
+    assert operation["status"] == "pass", operation
+    assert plane.doubles.dokploy.deploys(lane.compose_id) == 1
+    assert len(plane.doubles.dokploy.schedule_runs) == 1
+    assert inventory_of(plane, lane)["deployment_record_id"] == operation["deployment_record_id"]
+
+
+def finish(plane, operation_id):
+    """plane.finish() while reads may be refused."""
+    def over():
+        answer = plane.get(f"/v1/operations/{operation_id}")
+        if answer.status_code != 200:
+            assert answer.status_code in (503, 504) and int(answer.headers["Retry-After"]) >= 1, answer.text
+            return None
+        with contextlib.suppress(psycopg.Error):
+            plane.skip_sleep(operation_id)
+        operation = answer.json()["operation"]
+        return operation if operation["status"] in ("pass", "fail") else None
+
+    return wait_until(over, "the end", 90)
+
+
+def held(plane, lane, procedure="compose.deploy"):
+    """(operation id, rule): the job has got as far as this call, which has had its effect and is not answered yet."""
+    rule = plane.doubles.dokploy.on("POST", procedure).times(1).hold_after()
+    operation_id = submit(plane, lane)
+    plane.run_until(operation_id, rule.reached.is_set, "the call")
+    return operation_id, rule
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
+@pytest.mark.postgres(fsync="on", synchronous_commit="on", full_page_writes="on")
+def test_a_restart_of_postgresql_loses_no_operation(cluster, plane, lane, how):
+    operation_id, rule = held(plane, lane)
+    cluster.down(how)
+    refused = plane.get(f"/v1/operations/{operation_id}")
+    assert refused.status_code == 503 and int(refused.headers["Retry-After"]) >= 1, refused.text
+    assert refused.json()["error"]["code"] == "database_unavailable"
+    assert plane.get("/readyz", token=None).status_code == 503
+    assert plane.get("/livez", token=None).status_code == 200
+    rule.release()
+    cluster.up()
+    assert_one_deploy(plane, lane, finish(plane, operation_id))
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
+@pytest.mark.postgres(fsync="on", synchronous_commit="on", full_page_writes="on")
+def test_a_restart_under_writers_keeps_each_accepted_write_once(cluster, plane, lane, how):
+    with Writers(plane, lane) as writers:
+        for _ in range(3):
+            writers.wait_for_more()
+            cluster.down(how)
+            cluster.up()
+        writers.wait_for_more()
+    judge(plane, writers)
+
+
+def test_terminated_connections_in_a_stream_of_writes(cluster, plane, lane):
+    with Writers(plane, lane) as writers:
+        for _ in range(25):
+            wait_until(lambda: cluster.connections_of(name_of(plane)), "a connection", RECOVERY_SECONDS)
+            cluster.terminate(cluster.connections_of(name_of(plane)))
+            writers.wait_for_more(3)
+    judge(plane, writers)
+
+
+def test_terminated_connections_in_the_middle_of_an_operation(cluster, plane, lane):
+    operation_id = submit(plane, lane)
+    stop = threading.Event()
+
+    def terminate():
+        while not stop.wait(0.05):
+            cluster.terminate(cluster.connections_of(name_of(plane)))
+
+    thread = threading.Thread(target=terminate, daemon=True)
+    thread.start()
+    try:
+        plane.run_until(operation_id, lambda: plane.doubles.dokploy.deploys(lane.compose_id), "the deploy", RECOVERY_SECONDS)
+    finally:
+        stop.set()
+        thread.join(30)
+    assert_one_deploy(plane, lane, finish(plane, operation_id))
+
+
+def test_a_database_paused_past_the_lease(cluster, plane, lane):
+    """The worker cannot renew; when the database goes on it has lost the lease or keeps it, and nothing happens twice."""
+    operation_id, rule = held(plane, lane)
+    cluster.pause()
+    try:
+        plane.pass_time(seconds=120)
+        rule.release()
+    finally:
+        cluster.go_on()
+    assert_one_deploy(plane, lane, finish(plane, operation_id))
+
+
+@pytest.mark.postgres(max_connections="12", superuser_reserved_connections="0")
+def test_connection_slots_taken_by_others(cluster, plane, lane):
+    """Callers are told to come back until there is room."""
+    name, others = name_of(plane), []
+    with psycopg.connect(cluster.url("postgres"), autocommit=True) as admin:
+        def all_taken():
+            """Takes each slot the service loses; true when it has none left."""
+            of_service = admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+                                       " AND application_name LIKE 'launchplane%%'", [name]).rowcount
+            with contextlib.suppress(psycopg.OperationalError):
+                while True:
+                    others.append(psycopg.connect(cluster.url("postgres")))
+            return of_service == 0
+
+        try:
+            wait_until(all_taken, "every slot to be taken", RECOVERY_SECONDS)
+            refused = plane.get("/v1/inventory/shop/testing")
+            assert refused.status_code == 503 and int(refused.headers["Retry-After"]) >= 1, refused.text
+        finally:
+            for connection in others:
+                connection.close()
+    wait_until(lambda: plane.get("/v1/inventory/shop/testing").status_code == 200, "room", RECOVERY_SECONDS)
+    assert_accepted(plane.post("/v1/evidence/deployments", lane.deployment("deployment-1"), key="k"))
+
+
+def test_a_transaction_held_open_and_repeatable_readers_stop_nobody(plane, lane):
+    """xmin is held for the whole run."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            connection = stack.enter_context(psycopg.connect(plane.database_url))
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.execute("SELECT count(*) FROM launchplane_deployments")
+        operation_id = submit(plane, lane)
+        assert_one_deploy(plane, lane, finish(plane, operation_id))
+        with Writers(plane, lane) as writers:
+            writers.wait_for_more(200)
+        judge(plane, writers)
+
+
+@pytest.fixture
+def small_disk(cluster):
+    """A directory with room for a few MB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    directory = cluster.directory / "small"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=0777", "tmpfs", directory], check=True)
+    try:
+        yield directory
+    finally:
+        subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+def test_a_full_disk_refuses_writes_and_recovers(small_disk, plane, lane):
+    """Writes are refused as temporary, reads go on, and nothing is half written."""
+    before = assert_ok(plane.get("/v1/inventory/shop/testing"))["record"]
+    home = small_disk / "tablespace"
+    home.mkdir()
+    shutil.chown(home, "postgres", "postgres")
+    with psycopg.connect(plane.database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLESPACE small LOCATION '{home}'")
+        connection.execute("ALTER TABLE launchplane_deployments SET TABLESPACE small")
+    ballast = small_disk / "ballast"
+    with open(ballast, "wb") as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(65536))
+            file.flush()
+    counts = plane.counts()
+    refused = None
+    for number in range(2000):
+        answer = plane.post("/v1/evidence/deployments", lane.deployment(f"deployment-{number}"), key=f"k{number}")
+        if answer.status_code != 202:
+            refused = answer
+            break
+    assert refused is not None, "the disk never got full"
+    assert refused.status_code == 503 and int(refused.headers["Retry-After"]) >= 1, refused.text
+    assert plane.counts()["launchplane_deployments"] == counts["launchplane_deployments"] + number
+    assert assert_ok(plane.get("/v1/inventory/shop/testing"))["record"]["context"] == before["context"]
+    ballast.unlink()
+    assert_accepted(plane.post("/v1/evidence/deployments", lane.deployment(f"deployment-{number}"), key=f"k{number}"))
+    assert plane.counts()["launchplane_deployments"] == counts["launchplane_deployments"] + number + 1

@@ -1,0 +1,79 @@
+"""Callers that go on until each of their writes is answered, as a workflow's retry does."""
+import threading
+
+import requests
+
+from rehearsal.waiting import wait_until
+
+PATH = "/v1/evidence/deployments"
+TRANSIENT = (429, 503, 504)
+
+
+class Writers:
+    """n threads; each hands in evidence of one lane after the other and asks again with the same key while told to."""
+
+    def __init__(self, plane, lane, count=4):
+        self.plane, self.lane = plane, lane
+        self.accepted, self.refused, self.broken = {}, [], []
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(count)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a caller never got its answer"
+
+    def wait_for_more(self, count=20, seconds=60):
+        """Until so many more writes were accepted from now on."""
+        wanted = len(self.accepted) + count
+        wait_until(lambda: len(self.accepted) >= wanted or self.broken, f"{count} more accepted writes", seconds)
+        assert not self.broken, self.broken
+
+    def _run(self, number):
+        for turn in range(100000):
+            if self._stopped.is_set():
+                return
+            record_id = f"deployment-w{number}-{turn}"
+            if not self._write(record_id):
+                return
+
+    def _write(self, record_id):
+        """True when the record was accepted; asks again while the service says that it may work later."""
+        body = self.lane.deployment(record_id)
+        while True:
+            try:
+                answer = requests.post(self.plane.url + PATH, json=body, timeout=60, headers={
+                    "Authorization": f"Bearer {self.plane.token()}", "Idempotency-Key": record_id})
+            except requests.ConnectionError as error:
+                self.broken.append(f"{record_id}: {error}")
+                return False
+            if answer.status_code == 202:
+                self.accepted[record_id] = answer.json()["trace_id"]
+                return True
+            if answer.status_code not in TRANSIENT:
+                self.broken.append(f"{record_id}: {answer.status_code} {answer.text}")
+                return False
+            self.refused.append((answer.status_code, answer.headers.get("Retry-After"), answer.text))
+            if self._stopped.wait(0.05):
+                return False
+
+
+def judge(plane, writers):
+    """Every accepted write is there once; what was refused said when to come back."""
+    assert not writers.broken, writers.broken
+    rows = plane.query("SELECT record_id, count(*) AS n FROM launchplane_deployments WHERE record_id LIKE 'deployment-w%%'"
+                       " GROUP BY 1")
+    stored = {row["record_id"]: row["n"] for row in rows}
+    assert set(writers.accepted) <= set(stored), "an accepted write is lost"
+    assert set(stored.values()) <= {1}
+    for status, retry_after, text in writers.refused:
+        assert retry_after and int(retry_after) >= 1, (status, text)
