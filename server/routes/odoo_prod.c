@@ -209,6 +209,7 @@ static SUSPENDS bool rollback_route(struct call *c, struct err *err)
 	struct odoo_lane lane;
 	struct rollback_source source;
 	bool found;
+	c->audit.reason = r->reason;
 	if (!odoo_lane_of(c, body->product, r->context, r->instance, true, &lane, err) ||
 	    !call_operated(c, &odoo_rollback_kind, &found, err))
 		return false;
@@ -251,6 +252,7 @@ static SUSPENDS bool lift_route(struct call *c, struct err *err)
 	struct json actor = principal_audit(c->arena, c->principal), records = json_object();
 	struct rows rows;
 	struct tx *tx;
+	c->audit.reason = l->reason;
 	if (!odoo_lane_of(c, body->product, l->context, l->instance, false, &lane, err) || !tx_begin(c->t, &tx, err))
 		return false;
 	if (!tx_query(tx, &Q_promotion_hold_lift,
