@@ -32,3 +32,14 @@ const char *buf_cstr(struct buf *b)
 {
 	return b->p ? b->p : "";
 }
+
+void buf_escaped(struct buf *b, const char *s)
+{
+	for (; *s; s++) {
+		if ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
+		    strchr("-._~", *s))
+			buf_char(b, *s);
+		else
+			buf_printf(b, "%%%02X", (unsigned char)*s);
+	}
+}

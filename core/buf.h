@@ -44,4 +44,6 @@ static inline void buf_char(struct buf *b, char c)
 	b->n++;
 }
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
+/* Percent-encoded, for a path segment, a query value or a form's. */
+void buf_escaped(struct buf *b, const char *s);
 const char *buf_cstr(struct buf *b); /* "" when nothing was added */

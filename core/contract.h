@@ -141,6 +141,9 @@ struct json contract_json(struct arena *a, const struct contract *c, const void 
 
 /* JSON Schema 2020-12 of c, contracts below it inlined. */
 void contract_schema(struct json_out *o, const struct contract *c);
+/* The least document that schema accepts, from the fields' examples and defaults; rules about several fields are not
+ * looked at. */
+void contract_example(struct json_out *o, const struct contract *c);
 /* A Markdown table, one row a field, objects below it as dotted paths. */
 void contract_doc(struct buf *b, const struct contract *c);
 

@@ -4,8 +4,10 @@
 
 #include "core/settings.h"
 #include "core/task.h"
+#include "server/auth/sign_in.h"
 #include "server/auth/static_tokens.h"
 
+struct failure_limit;
 struct policy;
 struct oidc;
 struct runner;
@@ -24,6 +26,8 @@ struct app {
 	struct oidc *oidc;
 	struct policy_store *policy;
 	struct static_tokens tokens;
+	struct sign_in sign_in;
+	struct failure_limit *failures;
 	struct runner *runner;
 	struct audit_log *audit;
 	const char *audience, *public_url;

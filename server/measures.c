@@ -18,6 +18,11 @@ static struct metric request_seconds = { .name = "launchplane_http_request_secon
 static struct metric auth_refused = { .name = "launchplane_auth_refused_total",
 	                              .help = "Credentials refused",
 	                              .type = METRIC_COUNTER };
+static struct metric auth_limited = {
+	.name = "launchplane_auth_limited_total",
+	.help = "Attempts to authenticate turned away because their address had failed too often",
+	.type = METRIC_COUNTER
+};
 static struct metric operations_ended = { .name = "launchplane_operations_ended_total",
 	                                  .help = "Operations by outcome",
 	                                  .type = METRIC_COUNTER,
@@ -37,8 +42,8 @@ static struct metric db_waiting = { .name = "launchplane_db_waiting",
 	                            .type = METRIC_GAUGE };
 
 struct metric *const all_metrics[] = {
-	&requests, &request_seconds,   &auth_refused, &operations_ended, &connections,
-	&tasks,    &operations_active, &db_open,      &db_waiting,
+	&requests,    &request_seconds, &auth_refused,      &auth_limited, &operations_ended,
+	&connections, &tasks,           &operations_active, &db_open,      &db_waiting,
 };
 const size_t all_metrics_n = countof(all_metrics);
 
@@ -51,6 +56,11 @@ void measure_request(int status, uint64_t micros)
 void measure_auth_refused(void)
 {
 	metric_count(&auth_refused);
+}
+
+void measure_auth_limited(void)
+{
+	metric_count(&auth_limited);
 }
 
 void measure_operation(bool passed)

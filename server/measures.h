@@ -10,6 +10,7 @@ extern const size_t all_metrics_n;
 
 void measure_request(int status, uint64_t micros);
 void measure_auth_refused(void);
+void measure_auth_limited(void);
 void measure_operation(bool passed);
 /* Brings the gauges up to date; called before they are written. */
 void measure_app(const struct app *app);

@@ -6,6 +6,7 @@
 #include "core/metrics.h"
 #include "core/text.h"
 #include "server/app.h"
+#include "server/auth/failure_limit.h"
 #include "server/auth/policy_store.h"
 #include "server/cli/command.h"
 #include "server/measures.h"
@@ -56,7 +57,8 @@ const struct setting service_settings[] = {
 	{ NULL, "LAUNCHPLANE_POLICY_TOML", NULL, NULL, "Bootstrap policy, as TOML text", 0 },
 	{ NULL, "LAUNCHPLANE_POLICY_B64", NULL, NULL, "Bootstrap policy, as base64 of TOML text", 0 },
 	{ "--policy-file", "LAUNCHPLANE_POLICY_FILE", NULL, "FILE", "Bootstrap policy, as a TOML file", 0 },
-	{ "--public-url", "LAUNCHPLANE_PUBLIC_URL", NULL, "URL", "The service's own address, for links", 0 },
+	{ "--public-url", "LAUNCHPLANE_PUBLIC_URL", NULL, "URL",
+	  "The service's own address, for links, sign-in and cookies", 0 },
 	{ "--state-dir", "LAUNCHPLANE_STATE_DIR", "state", "DIR", "Local files: the embedded database", 0 },
 	{ "--workers", "LAUNCHPLANE_WORKERS", NULL, "N", "Worker processes that share the port; default: one per core",
 	  0 },
@@ -193,6 +195,17 @@ static bool check_url(const struct settings *s, const char *flag, const char *en
 	       err_set(err, &E_invalid_request, "%s, %s: must be an http or https URL, not \"%.80s\"", env, flag, url);
 }
 
+/* What people who want to sign in would stumble over. */
+static void tell_sign_in(const struct sign_in *s)
+{
+	if (!s->configured && (s->client_id[0] || s->client_secret[0]))
+		log_warn(NULL, "sign_in.not_configured", S("missing", s->missing));
+	if (s->configured && s->cookie_secure && strncmp(s->origin, "http://", 7) == 0)
+		log_warn(NULL, "sign_in.cookies_need_https", S("public_url", s->public_url));
+	if (s->configured && !s->cookie_secure)
+		log_warn(NULL, "sign_in.cookies_without_secure", S("public_url", s->public_url));
+}
+
 /* Everything that can be known to be wrong before anything is started. */
 static bool check_settings(struct settings *s, struct supervisor_options *out, struct err *err)
 {
@@ -218,6 +231,7 @@ static bool check_settings(struct settings *s, struct supervisor_options *out, s
 	if (!check_url(s, "--oidc-issuer", "LAUNCHPLANE_OIDC_ISSUER", err) ||
 	    !check_url(s, "--oidc-jwks-url", "LAUNCHPLANE_OIDC_JWKS_URL", err) ||
 	    !check_url(s, "--github-api-url", "LAUNCHPLANE_GITHUB_API_URL", err) ||
+	    !check_url(s, "--github-url", "LAUNCHPLANE_GITHUB_URL", err) ||
 	    !check_url(s, "--public-url", "LAUNCHPLANE_PUBLIC_URL", err) ||
 	    !listen_address(setting(s, "--listen"), &address, &address_n, err) || !worker_config_read(s, &config, err))
 		return false;
@@ -227,7 +241,12 @@ static bool check_settings(struct settings *s, struct supervisor_options *out, s
 		return false;
 	struct arena *a = arena_new();
 	struct bootstrap_policy policy;
-	bool ok = bootstrap_policy_read(a, s, &policy, err);
+	struct sign_in sign_in;
+	struct failure_limit *failures = failure_limit_new(s, err);
+	bool ok = failures && sign_in_read(a, s, &sign_in, err) && bootstrap_policy_read(a, s, &policy, err);
+	if (ok && !worker_self())
+		tell_sign_in(&sign_in);
+	failure_limit_free(failures);
 	arena_free(a);
 	out->listen = setting(s, "--listen");
 	out->workers = (unsigned)(workers < 1 ? 1 : workers);

@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "drivers/registry.h"
 #include "server/app.h"
+#include "server/auth/failure_limit.h"
 #include "server/auth/oidc.h"
 #include "server/auth/policy_store.h"
 #include "server/http/server.h"
@@ -166,10 +167,12 @@ int worker_run(struct settings *s)
 	const struct worker *self = worker_self();
 	app->settings = *s;
 	app->arena = arena_new();
-	if (!worker_config_read(s, &w.config, &err) ||
+	if (!worker_config_read(s, &w.config, &err) || !sign_in_read(app->arena, s, &app->sign_in, &err) ||
+	    !(app->failures = failure_limit_new(s, &err)) ||
 	    !loop_init(&app->loop, setting(s, "LAUNCHPLANE_TEST_CLOCK_FILE"), &err) ||
 	    !metrics_open(all_metrics, all_metrics_n, self->metrics_fd, self->slot, self->slots, &err)) {
 		fail_start(&w, &err);
+		failure_limit_free(app->failures);
 		arena_free(app->arena);
 		return w.code;
 	}
@@ -200,6 +203,7 @@ int worker_run(struct settings *s)
 	audit_log_free(app->audit);
 	metrics_close();
 	worker_config_done(&w.config);
+	failure_limit_free(app->failures);
 	arena_free(app->arena);
 	return w.code;
 }

@@ -6,6 +6,8 @@
 
 /*      wire code, status, worth another try, when */
 #define PRODUCT_ERROR_CODES(X)                                                                                         \
+	X(invalid_oauth_callback, 400, false,                                                                          \
+	  "The sign-in did not come back as it was begun, or GitHub refused its code")                                 \
 	X(reason_required, 400, false, "This caller must give a reason for this change")                               \
 	X(confirmation_required, 400, false, "The confirmation phrase is missing or not exact")                        \
 	X(idempotency_key_required, 400, false, "The route needs the Idempotency-Key header")                          \
@@ -16,6 +18,8 @@
 	X(invalid_legacy_context_cleanup_request, 400, false,                                                          \
 	  "The old context cannot be cleaned up as asked; blocked items lack their twin in the target context")        \
 	X(runtime_key_safety_failed, 400, false, "A secret may not be bound there under the active key-safety policy") \
+	X(browser_mutation_denied, 403, false,                                                                         \
+	  "A change with a session cookie did not come from a page of the service")                                    \
 	X(product_driver_mismatch, 403, false, "The product's profile is not configured for this driver or lane")      \
 	X(context_not_in_product_boundary, 403, false,                                                                 \
 	  "The context is not the product's, or still is where it must no longer be")                                  \
@@ -53,6 +57,7 @@
 	X(dokploy_deploy_failed, 502, false, "The deploy after the environment was written failed")                    \
 	X(upstream_lost, 502, false, "The provider accepted a request and lost it")                                    \
 	X(provider_refused, 502, false, "A provider refused what was asked; the same again will not do better")        \
+	X(auth_not_configured, 503, false, "Browser sign-in is not configured")                                        \
 	X(target_logs_unavailable, 503, true, "The provider does not hand out the target's log right now")             \
 	X(authz_policy_unavailable, 503, false, "No active policy record exists")                                      \
 	X(database_storage_required, 503, false, "The route needs the PostgreSQL store")                               \

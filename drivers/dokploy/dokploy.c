@@ -14,17 +14,6 @@ const char *const schedule_type_names[] = { "application", "compose", "server", 
 
 /* ---- one request ---- */
 
-static void add_escaped(struct buf *b, const char *s)
-{
-	for (; *s; s++) {
-		if ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
-		    strchr("-._~", *s))
-			buf_char(b, *s);
-		else
-			buf_printf(b, "%%%02X", (unsigned char)*s);
-	}
-}
-
 static const char *call_url(struct task *t, const struct dokploy *d, const char *procedure,
                             const struct dokploy_param *params, size_t n)
 {
@@ -36,7 +25,7 @@ static const char *call_url(struct task *t, const struct dokploy *d, const char 
 	buf_printf(&b, "/api/%s", procedure);
 	for (size_t i = 0; i < n; i++) {
 		buf_printf(&b, "%c%s=", i ? '&' : '?', params[i].name);
-		add_escaped(&b, params[i].value);
+		buf_escaped(&b, params[i].value);
 	}
 	return buf_cstr(&b);
 }

@@ -152,12 +152,7 @@ static void set_members(struct arena *a, struct json *body, const char *members,
 const char *url_escaped(struct arena *a, const char *text)
 {
 	struct buf b = buf_in(a);
-	for (; *text; text++) {
-		unsigned char c = (unsigned char)*text;
-		bool plain =
-		        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c);
-		buf_printf(&b, plain ? "%c" : "%%%02X", c);
-	}
+	buf_escaped(&b, text);
 	return buf_cstr(&b);
 }
 
@@ -236,6 +231,12 @@ static bool request_body(struct arena *a, const struct api_request *r, const cha
 		json_set_str(a, &body, "operation", call->operation_name);
 	*out = json_text(a, &body);
 	return true;
+}
+
+bool api_body(struct arena *a, const struct command *c, const struct settings *s, const char **out, struct err *err)
+{
+	const struct api_request r = { .command = c, .settings = s };
+	return check_required(s, c->call, err) && request_body(a, &r, out, err);
 }
 
 static bool is_write(const struct api_call *call)

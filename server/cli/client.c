@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/text.h"
+#include "server/auth/sign_in.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,28 +15,54 @@ const struct setting client_settings[] = {
 	{ "--service-url", "LAUNCHPLANE_SERVICE_URL", "http://127.0.0.1:8080", "URL", "The service's address", 0 },
 	{ NULL, "LAUNCHPLANE_TOKEN", NULL, NULL, "Bearer token that commands send to the service", SETTING_SECRET },
 	{ "--token-file", NULL, NULL, "FILE", "File that holds the bearer token; default: LAUNCHPLANE_TOKEN", 0 },
+	{ NULL, "LAUNCHPLANE_SESSION_COOKIE", NULL, NULL, "Session cookie of a signed-in browser, instead of a token",
+	  SETTING_SECRET },
+	{ "--session-cookie-file", NULL, NULL, "FILE",
+	  "File that holds the session cookie; default: LAUNCHPLANE_SESSION_COOKIE", 0 },
 	{ "--timeout", NULL, "60", "SECONDS", "How long one request may take", 0 },
 	{ "--json", NULL, NULL, NULL, "Print the service's answer as it came", SETTING_SWITCH },
 	{ 0 },
 };
 
-static bool read_token(struct arena *a, const char *path, const char **out, struct err *err)
+static bool read_secret(struct arena *a, const char *what, const char *path, const char **out, struct err *err)
 {
 	char *text = arena_alloc(a, TOKEN_MAX + 1);
 	FILE *f = fopen(path, "re");
 	if (!f)
-		return err_set(err, &E_invalid_request, "the token file %s cannot be read: %s", path, strerror(errno));
+		return err_set(err, &E_invalid_request, "the %s file %s cannot be read: %s", what, path,
+		               strerror(errno));
 	text[fread(text, 1, TOKEN_MAX, f)] = '\0';
 	fclose(f);
 	*out = trimmed(a, text);
 	if (!(*out)[0])
-		return err_set(err, &E_invalid_request, "the token file %s is empty", path);
+		return err_set(err, &E_invalid_request, "the %s file %s is empty", what, path);
+	return true;
+}
+
+/* What a flag names wins; of the variables, the token. */
+static bool read_credential(struct arena *a, const struct settings *s, struct client *c, struct err *err)
+{
+	const char *token_file = setting(s, "--token-file"), *cookie_file = setting(s, "--session-cookie-file");
+	const char *token = setting(s, "LAUNCHPLANE_TOKEN"), *cookie = setting(s, "LAUNCHPLANE_SESSION_COOKIE");
+	if (token_file && cookie_file)
+		return err_set(err, &E_invalid_request, "--token-file and --session-cookie-file exclude each other");
+	if (token_file)
+		return read_secret(a, "token", token_file, &c->token, err);
+	if (cookie_file && !read_secret(a, "session cookie", cookie_file, &cookie, err))
+		return false;
+	if (token && !cookie_file) {
+		c->token = trimmed(a, token);
+		return true;
+	}
+	if (cookie)
+		c->cookie =
+		        arena_printf(a, "%s%s", strchr(cookie, '=') ? "" : "launchplane_session=", trimmed(a, cookie));
 	return true;
 }
 
 static bool client_read(struct arena *a, const struct settings *s, struct client *c, struct err *err)
 {
-	const char *url = setting(s, "--service-url"), *file = setting(s, "--token-file");
+	const char *url = setting(s, "--service-url");
 	long long timeout_s;
 	if (!setting_int(s, "--timeout", 1, 3600, &timeout_s, err))
 		return false;
@@ -48,10 +75,7 @@ static bool client_read(struct arena *a, const struct settings *s, struct client
 	c->base = arena_strndup(a, url, n);
 	c->json = setting_on(s, "--json");
 	c->timeout_ms = (uint32_t)(timeout_s * 1000);
-	c->token = setting(s, "LAUNCHPLANE_TOKEN");
-	if (c->token)
-		c->token = trimmed(a, c->token);
-	return !file || read_token(a, file, &c->token, err);
+	return read_credential(a, s, c, err);
 }
 
 struct run {
@@ -95,11 +119,34 @@ int client_run(const struct settings *s, client_fn fn, void *arg)
 	return r.code;
 }
 
+#define HEADERS_MAX 12
+
+/* What a page of the service would send with a change: the session's token, and where the page comes from. */
+static SUSPENDS bool add_browser_headers(struct client *c, struct http_header *headers, size_t *n, struct err *err)
+{
+	const struct client_request ask = { .method = "GET", .path = "/v1/auth/session" };
+	struct client_reply session;
+	const char *origin = "";
+	if (!client_send(c, &ask, &session, err))
+		return false;
+	url_origin(c->t->arena, c->base, &origin);
+	headers[(*n)++] = (struct http_header){ "Origin", origin };
+	headers[(*n)++] = (struct http_header){ "Sec-Fetch-Site", "same-origin" };
+	headers[(*n)++] = (struct http_header){ "Sec-Fetch-Mode", "cors" };
+	headers[(*n)++] = (struct http_header){ "Sec-Fetch-Dest", "empty" };
+	headers[(*n)++] = (struct http_header){ "X-CSRF-Token", json_str(&session.doc, "csrf_token", "none") };
+	return true;
+}
+
 bool client_send(struct client *c, const struct client_request *rq, struct client_reply *out, struct err *err)
 {
-	struct http_header headers[5];
+	struct http_header headers[HEADERS_MAX];
 	size_t n = 0;
 	headers[n++] = (struct http_header){ "Accept", "application/json" };
+	if (c->cookie)
+		headers[n++] = (struct http_header){ "Cookie", c->cookie };
+	if (c->cookie && strcmp(rq->method, "GET") != 0 && !add_browser_headers(c, headers, &n, err))
+		return false;
 	if (c->token)
 		headers[n++] =
 		        (struct http_header){ "Authorization", arena_printf(c->t->arena, "Bearer %s", c->token) };
@@ -154,7 +201,7 @@ int client_refused(struct client *c, const struct client_reply *reply)
 		buf_printf(&b, " (at %s)", path);
 	if (active[0])
 		buf_printf(&b, "; launchplane operations watch %s follows the active one", active);
-	if (reply->status == 401 && !c->token)
+	if (reply->status == 401 && !c->token && !c->cookie)
 		buf_str(&b, "; set LAUNCHPLANE_TOKEN or give --token-file FILE");
 	return command_fail(EXIT_FAILED, "%s [%s, trace %s]", buf_cstr(&b), json_str(error, "code", "unknown"),
 	                    json_str(&reply->doc, "trace_id", "unknown"));

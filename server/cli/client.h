@@ -13,9 +13,10 @@ extern const struct setting mode_settings[];        /* --dry-run, --apply */
 
 struct client {
 	struct task *t;
-	const char *base;  /* "http://127.0.0.1:8080" */
-	const char *token; /* NULL: none */
-	bool json;         /* print what the service sent */
+	const char *base;   /* "http://127.0.0.1:8080" */
+	const char *token;  /* NULL: none */
+	const char *cookie; /* a browser's session, instead of a token: "launchplane_session=..."; NULL: none */
+	bool json;          /* print what the service sent */
 	uint32_t timeout_ms;
 };
 
@@ -44,6 +45,8 @@ int client_failed(const struct client *c, const struct err *err);
 /* Percent-encoded for a path segment or a query value. */
 const char *url_escaped(struct arena *a, const char *text);
 
+/* The body that a command's flags and input file make, as JSON text. */
+bool api_body(struct arena *a, const struct command *c, const struct settings *s, const char **out, struct err *err);
 /* What struct api_call describes. */
 int api_run(const struct command *c, struct settings *s, char **argv);
 

@@ -79,6 +79,7 @@ extern const struct command odoo_override_commands[];
 extern const struct command policy_commands[];
 extern const struct command policy_test_commands[];
 extern const struct command sync_policy_commands[];
+extern const struct command auth_commands[];
 extern const struct command audit_commands[];
 extern const struct command docs_commands[];
 

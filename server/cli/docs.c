@@ -1,5 +1,7 @@
 /* launchplane docs print PAGE: the reference pages, made from the tables the program works with. */
 #include "drivers/registry.h"
+#include "server/auth/failure_limit.h"
+#include "server/auth/sign_in.h"
 #include "server/auth/static_tokens.h"
 #include "server/cli/client.h"
 #include "server/routes/list.h"
@@ -83,7 +85,8 @@ static void print_route(struct buf *b, const struct route *r)
 	buf_printf(b, "## %s %s\n\n%s.\n\n", r->method == HTTP_GET ? "GET" : "POST", r->path, r->summary);
 	buf_printf(b, "- callers: %s\n", callers_text(r->callers));
 	if (r->action) {
-		buf_printf(b, "- action: `%s`", r->action);
+		buf_printf(b, "- action: `%s`%s", r->action,
+		           r->decides_itself ? ", never granted: the action that the body asks about decides" : "");
 		if (r->apply_action && strcmp(r->apply_action, r->action) != 0)
 			buf_printf(b, ", to apply `%s`", r->apply_action);
 		buf_str(b, "; product: ");
@@ -144,6 +147,8 @@ static void print_settings(struct buf *b)
 	setting_table(b, master_key_settings);
 	buf_str(b, "## Tokens of owners' terminals\n\n");
 	setting_table(b, static_token_settings);
+	setting_table(b, sign_in_settings);
+	setting_table(b, failure_limit_settings);
 	buf_str(b, "## Everything that works on the database\n\n");
 	setting_table(b, database_settings);
 	buf_str(b, "## Logging\n\n");
@@ -155,7 +160,8 @@ static void print_settings(struct buf *b)
 static bool is_shared(const struct setting *table)
 {
 	return table == service_settings || table == master_key_settings || table == static_token_settings ||
-	       table == database_settings || table == log_settings || table == client_settings;
+	       table == sign_in_settings || table == failure_limit_settings || table == database_settings ||
+	       table == log_settings || table == client_settings;
 }
 
 static void print_command(struct buf *b, const struct command *c)

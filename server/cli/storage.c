@@ -1,4 +1,6 @@
 /* launchplane storage ..., launchplane service ...: the database, the process itself, and what it says about itself. */
+#include "server/auth/failure_limit.h"
+#include "server/auth/sign_in.h"
 #include "server/auth/static_tokens.h"
 #include "server/cli/client.h"
 #include "server/service.h"
@@ -8,8 +10,10 @@
 #include <stdio.h>
 
 static const struct setting *const offline_options[] = { database_settings, log_settings, NULL };
-static const struct setting *const serve_options[] = { service_settings,  master_key_settings, static_token_settings,
-	                                               database_settings, log_settings,        NULL };
+static const struct setting *const serve_options[] = { service_settings,       master_key_settings,
+	                                               static_token_settings,  sign_in_settings,
+	                                               failure_limit_settings, database_settings,
+	                                               log_settings,           NULL };
 
 static SUSPENDS bool migrate(struct task *t, void *arg, struct err *err)
 {

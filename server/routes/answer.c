@@ -176,6 +176,20 @@ bool call_lost_race(struct call *c, struct err *err)
 	       err_set(err, &E_service_unavailable, "a request with the same Idempotency-Key is under way; try again");
 }
 
+void call_retry_after(struct call *c, unsigned seconds)
+{
+	if (seconds)
+		response_header(c->rs, "Retry-After", arena_printf(c->arena, "%u", seconds));
+}
+
+static bool has_header(const struct response *rs, const char *name)
+{
+	for (size_t i = 0; i < rs->headers_n; i++)
+		if (strcmp(rs->headers[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 void render_error(struct arena *a, const char *trace_id, const struct err *err, const char *extra, struct response *rs)
 {
 	struct buf b = buf_in(a);
@@ -196,7 +210,7 @@ void render_error(struct arena *a, const char *trace_id, const struct err *err, 
 	response_body(rs, json_type, b.p, b.n);
 	if (err->code->status == 401)
 		response_header(rs, "WWW-Authenticate", "Bearer realm=\"Launchplane API\"");
-	if (err->code->status == 503 || err->code->status == 429)
+	if ((err->code->status == 503 || err->code->status == 429) && !has_header(rs, "Retry-After"))
 		response_header(rs, "Retry-After", "2");
 }
 

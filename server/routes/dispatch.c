@@ -2,6 +2,7 @@
 
 #include "core/digest.h"
 #include "core/log.h"
+#include "server/auth/agent_audit.h"
 #include "server/auth/authenticate.h"
 #include "server/auth/policy_explain.h"
 #include "server/auth/policy_store.h"
@@ -38,7 +39,7 @@ static void on_head(void *app, struct request *rq)
 			err_set(&rq->refuse, &E_not_found, "there is no such route");
 		return;
 	}
-	rq->body_max = h->route->body ? (h->route->body_max ? h->route->body_max : BODY_MAX) : 0;
+	rq->body_max = h->route->body_max ? h->route->body_max : h->route->body ? BODY_MAX : 0;
 }
 
 static void on_error(struct arena *a, const struct request *rq, const struct err *err, struct response *rs)
@@ -129,8 +130,29 @@ static bool source_text(struct call *c, const char *source, const char **out, st
 	return true;
 }
 
+/* Why not: for the log, and for programs that ask. */
+static const char *denial_reason(const struct call *c, const char *action)
+{
+	if (principal_reads_only(c->principal) && c->route->method != HTTP_GET)
+		return "read_only_caller";
+	return policy_admits(c->principal, action) ? "no_matching_rule" : "action_beyond_caller";
+}
+
+static void explain_denial(struct call *c, const char *action, const char *product, const char *context)
+{
+	if (!c->route->is_for_agents && c->principal->kind != PRINCIPAL_TERMINAL_AGENT)
+		return;
+	const struct agent_decision d = { .is_allowed = false,
+		                          .reason_code = denial_reason(c, action),
+		                          .action = action,
+		                          .product = product,
+		                          .context = context };
+	call_error_member(c, "agent_audit", agent_audit(c->arena, c->app->policy, c->principal, &d));
+}
+
 static bool deny(struct call *c, const char *action, const char *product, const char *context, struct err *err)
 {
+	explain_denial(c, action, product, context);
 	const char *why = policy_denial(policy_store_current(c->app->policy), c->principal, action, product, context);
 	log_info(c->t, "authz.denied", S("reason", why), S("action", action), S("product", product),
 	         S("context", context), S("caller", c->principal->actor));
@@ -147,6 +169,8 @@ static bool authorize(struct call *c, struct err *err)
 {
 	const struct route *r = c->route;
 	const char *product, *context, *action = r->apply_action && c->applies ? r->apply_action : r->action;
+	if (r->decides_itself)
+		return true;
 	if (!policy_admits(c->principal, action))
 		return deny(c, action, "", "",
 		            err); /* before a handler looks for records: it must not tell what exists */
@@ -231,6 +255,14 @@ static void begin_change(struct call *c)
 	audit_begin(c->t, &c->audit);
 }
 
+void call_begin_change(struct call *c, const struct principal *who, const char *action)
+{
+	c->principal = who;
+	name_caller(c);
+	c->audit.action = action;
+	begin_change(c);
+}
+
 static bool only_reads(const char *action)
 {
 	size_t n = strlen(action);
@@ -250,6 +282,31 @@ static bool is_own(enum idempotency i)
 	return i == IDEMPOTENCY_OWN || i == IDEMPOTENCY_OWN_REQUIRED || i == IDEMPOTENCY_OWN_APPLY_REQUIRED;
 }
 
+bool call_authenticate(struct call *c, bool with_cookie, struct err *err)
+{
+	struct caller caller;
+	if (!authenticate(c->t, c->app, c->rq, with_cookie, c->rs, &caller, err)) {
+		call_retry_after(c, caller.retry_after_s);
+		return false;
+	}
+	c->principal = caller.principal;
+	c->session = caller.session;
+	return true;
+}
+
+/* The token of this change is spent, and the next one handed out. */
+bool call_spend_csrf(struct call *c, struct err *err)
+{
+	bool spent;
+	if (!session_spend_csrf(c->t, c->session, &spent, err))
+		return false;
+	if (!spent)
+		return err_set(err, &E_browser_mutation_denied,
+		               "the X-CSRF-Token was spent by another request; GET /v1/auth/session shows the next");
+	response_header(c->rs, "X-CSRF-Token", csrf_token(&c->app->sign_in, c->arena, c->session));
+	return true;
+}
+
 static SUSPENDS bool serve(struct call *c, struct err *err)
 {
 	const struct route *r = c->route;
@@ -257,7 +314,7 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 		return false;
 	if (r->callers == CALLERS_ANYONE)
 		return r->handler(c, err);
-	if (!authenticate(c->t, c->app, c->rq, r->callers == CALLERS_READ, &c->principal, err))
+	if (!call_authenticate(c, r->callers != CALLERS_WRITE, err))
 		return false;
 	name_caller(c);
 	c->t->actor = c->principal->actor;
@@ -265,7 +322,12 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 		log_info(c->t, "authz.denied", S("reason", "reads_only"), S("action", r->action),
 		         S("caller", c->principal->actor));
 		audit_denied(c->app->audit, &c->audit);
+		explain_denial(c, r->action, "", "");
 		return err_set(err, &E_authorization_denied, "terminal agents may only read");
+	}
+	if (c->session && r->method != HTTP_GET && !browser_mutation_check(&c->app->sign_in, c->rq, c->session, err)) {
+		audit_denied(c->app->audit, &c->audit);
+		return false;
 	}
 	if (!read_body(c, err) || !authorize(c, err) || !check_reason(c, err) || !read_key(c, err))
 		return false;
@@ -279,6 +341,8 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 	if (r->method == HTTP_GET)
 		return r->handler(c, err);
 	task_must_finish(c->t); /* a change that has started runs to its end, client or not */
+	if (c->session && c->applies && !call_spend_csrf(c, err))
+		return false;
 	begin_change(c);
 	return r->handler(c, err) && end_change(c, err);
 }

@@ -39,6 +39,9 @@ static void parameters(struct json_out *o, const struct route *r)
 		parameter(o, "limit", 5, "query", false, "How many at most; 50 unless told, 200 at most");
 		parameter(o, "cursor", 6, "query", false, "next_cursor of the page before");
 	}
+	if (r->callers == CALLERS_WRITE_HUMAN)
+		parameter(o, "X-CSRF-Token", 12, "header", false,
+		          "With a session cookie: the token that GET /v1/auth/session shows; it serves once");
 	if (r->idempotency != IDEMPOTENCY_NONE)
 		parameter(o, "Idempotency-Key", 15, "header", r->idempotency == IDEMPOTENCY_OWN_REQUIRED,
 		          "The same key and body get the same answer again");
@@ -51,11 +54,46 @@ static void envelope_member(struct json_out *o, const char *key, const char *sch
 	jo_raw(o, schema, strlen(schema));
 }
 
+/* The answer's members beside the envelope: schemas, or what an example shows of them. */
+static void answer_members(struct json_out *o, const struct route *r, bool is_example)
+{
+	if (r->list) {
+		envelope_member(o, r->list->member,
+		                is_example ? "[]" : "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}");
+		envelope_member(o, "next_cursor", is_example ? "null" : "{\"type\":[\"string\",\"null\"]}");
+	}
+	if (!r->record)
+		return;
+	jo_key(o, r->record_key ? r->record_key : "record");
+	if (is_example)
+		contract_example(o, r->record);
+	else
+		contract_schema(o, r->record);
+}
+
+static void success_example(struct json_out *o, const struct route *r)
+{
+	bool is_read = r->method == HTTP_GET || r->success == 200;
+	jo_key(o, "example");
+	jo_open(o, '{');
+	jo_kv(o, "status", is_read ? "ok" : "accepted");
+	jo_kv(o, "trace_id", "launchplane_req_0123456789abcdef0123456789abcdef");
+	if (!is_read)
+		envelope_member(o, "records", "{}");
+	answer_members(o, r, true);
+	jo_close(o, '}');
+}
+
 static void success(struct json_out *o, const struct route *r)
 {
-	bool is_read = r->method == HTTP_GET;
-	jo_key(o, is_read ? "200" : "202");
+	bool is_read = r->method == HTTP_GET || r->success == 200;
+	jo_key(o, r->success == 302 ? "302" : is_read ? "200" : "202");
 	jo_open(o, '{');
+	if (r->success == 302) {
+		jo_kv(o, "description", "Goes on at Location");
+		jo_close(o, '}');
+		return;
+	}
 	jo_kv(o, "description", is_read ? "The answer" : "Accepted and committed");
 	jo_key(o, "content");
 	jo_open(o, '{');
@@ -74,12 +112,11 @@ static void success(struct json_out *o, const struct route *r)
 		envelope_member(o, "replayed", "{\"const\":true}");
 		envelope_member(o, "original_trace_id", "{\"type\":\"string\"}");
 	}
-	if (r->record) {
-		jo_key(o, r->record_key ? r->record_key : "record");
-		contract_schema(o, r->record);
-	}
+	answer_members(o, r, false);
 	jo_close(o, '}');
+	envelope_member(o, "required", is_read ? "[\"status\",\"trace_id\"]" : "[\"status\",\"trace_id\",\"records\"]");
 	jo_close(o, '}');
+	success_example(o, r);
 	jo_close(o, '}');
 	jo_close(o, '}');
 	jo_close(o, '}');
@@ -103,13 +140,20 @@ static void operation(struct json_out *o, const struct route *r)
 	jo_open(o, '{');
 	jo_kv(o, "summary", r->summary);
 	jo_kv(o, "description",
-	      r->action ? arena_printf(o->buf->arena, "%s Action: %s%s%s.", caller_words[r->callers], r->action,
-	                               r->apply_action ? ", to apply " : "", r->apply_action ? r->apply_action : "")
-	                : caller_words[r->callers]);
+	      r->decides_itself ? arena_printf(o->buf->arena, "%s The action that the body asks about decides.",
+	                                       caller_words[r->callers])
+	      : r->action       ? arena_printf(o->buf->arena, "%s Action: %s%s%s.", caller_words[r->callers], r->action,
+                                         r->apply_action ? ", to apply " : "", r->apply_action ? r->apply_action : "")
+	                        : caller_words[r->callers]);
 	parameters(o, r);
 	if (r->callers != CALLERS_ANYONE) {
 		jo_key(o, "security");
-		jo_raw(o, "[{\"bearer\":[]}]", 15);
+		static const char token_only[] = "[{\"bearer\":[]}]",
+		                  token_or_cookie[] = "[{\"bearer\":[]},{\"session\":[]}]";
+		if (r->callers == CALLERS_WRITE)
+			jo_raw(o, token_only, sizeof(token_only) - 1);
+		else
+			jo_raw(o, token_or_cookie, sizeof(token_or_cookie) - 1);
 	}
 	if (r->body) {
 		jo_key(o, "requestBody");
@@ -121,6 +165,8 @@ static void operation(struct json_out *o, const struct route *r)
 		jo_open(o, '{');
 		jo_key(o, "schema");
 		contract_schema(o, r->body);
+		jo_key(o, "example");
+		contract_example(o, r->body);
 		jo_close(o, '}');
 		jo_close(o, '}');
 		jo_close(o, '}');
@@ -177,7 +223,8 @@ void openapi_write(struct buf *b)
 {
 	struct json_out o = { .buf = b };
 	static const char components[] =
-	        "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\",\"bearerFormat\":\"JWT\"}},"
+	        "{\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\",\"bearerFormat\":\"JWT\"},"
+	        "\"session\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"launchplane_session\"}},"
 	        "\"schemas\":{\"Rejected\":{\"type\":\"object\",\"required\":[\"status\",\"trace_id\",\"error\"],"
 	        "\"properties\":{\"status\":{\"const\":\"rejected\"},\"trace_id\":{\"type\":\"string\"},"
 	        "\"error\":{\"type\":\"object\",\"required\":[\"code\",\"message\"],\"properties\":{"

@@ -54,10 +54,14 @@ struct route {
 	        *record; /* what a read answers under record_key, or a write's result; for the documents */
 	const char *record_key;
 	const struct list *list; /* what call_list() answers; its filters are the query parameters */
+	int success; /* status of an answer that is neither a read's 200 nor a write's 202; for the documents */
 	enum idempotency idempotency;
-	size_t body_max;  /* default 2 MiB */
-	bool is_inline;   /* never waits: runs without a task */
-	bool has_secrets; /* the body may hold plaintext: its memory is overwritten afterwards */
+	size_t body_max;     /* default 2 MiB; without a contract 0, and what comes within it is ignored */
+	bool is_inline;      /* never waits: runs without a task */
+	bool has_secrets;    /* the body may hold plaintext: its memory is overwritten afterwards */
+	bool decides_itself; /* the body names the action: the handler authorizes, and the row's action is nobody's to
+	                        grant */
+	bool is_for_agents;  /* a refusal tells a program why: agent_audit (facts/core.md 3.8) */
 };
 
 extern const struct route *const all_routes[]; /* tables, each ended by an empty row; the list ends with NULL */
@@ -89,6 +93,7 @@ struct call {
 	struct path_params params;
 	const char *trace_id;
 	const struct principal *principal; /* NULL for CALLERS_ANYONE */
+	struct session *session;           /* of a person's browser; NULL for a bearer token */
 	const struct json *json;           /* the body as sent */
 	void *body;                        /* route->body's struct */
 	bool applies;                      /* body.mode is the apply mode, or the route has no modes */
@@ -101,6 +106,14 @@ struct call {
 
 /* Handlers' helpers. Those that fail set err and return false, so that a handler returns them. */
 const char *call_param(struct call *c, const char *name); /* decoded; checked before the handler */
+/* Who is asking: sets principal and session. For handlers of rows with CALLERS_ANYONE; the others have it already. */
+SUSPENDS bool call_authenticate(struct call *c, bool with_cookie, struct err *err);
+/* For rows with CALLERS_ANYONE: what the handler changes from here on is told to the audit log as who's doing. */
+void call_begin_change(struct call *c, const struct principal *who, const char *action);
+/* Spends the session's CSRF token, which browser_mutation_check() found right, and hands out the next. */
+SUSPENDS bool call_spend_csrf(struct call *c, struct err *err);
+/* With an error: when to come again. 0: nothing is said. */
+void call_retry_after(struct call *c, unsigned seconds);
 /* Checks the policy for the call's principal. E_authorization_denied tells nothing. */
 bool call_authorize(struct call *c, const char *action, const char *product, const char *context, struct err *err);
 

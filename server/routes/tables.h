@@ -26,6 +26,8 @@ extern const struct route odoo_prod_routes[];
 extern const struct route odoo_override_routes[];
 extern const struct route operation_routes[];
 extern const struct route grant_routes[];
+extern const struct route auth_routes[];
+extern const struct route agent_routes[];
 extern const struct route audit_routes[];
 extern const struct route onboarding_routes[];
 extern const struct route openapi_routes[];

@@ -9,6 +9,7 @@ from aiohttp import web
 from . import control
 from .clock import Clock
 from .dokploy import Dokploy
+from .github import Github
 from .issuer import AUDIENCE, Issuer
 from .odoo import Odoo
 
@@ -20,6 +21,7 @@ class Rehearsal:
         self.dokploy = Dokploy(self.clock, self.token, generation, seed)
         self.issuer = Issuer(self.clock, audience)
         self.odoo = Odoo(self.clock, self.dokploy)
+        self.github = Github(self.clock)
         self._loop = None
         self._thread = None
         self._runners = []
@@ -58,7 +60,7 @@ class Rehearsal:
         return asyncio.run_coroutine_threadsafe(on_loop(), self._loop).result(timeout=30)
 
     async def open(self, port=0):
-        """Binds the three endpoints; dokploy takes the given port."""
+        """Binds the endpoints; dokploy takes the given port."""
         self._loop = asyncio.get_running_loop()
         self.dokploy.call = self.call
         dokploy = self.dokploy.application()
@@ -66,11 +68,13 @@ class Rehearsal:
         self.dokploy.url = await self._serve(dokploy, port)
         self.issuer.url = await self._serve(self.issuer.application(), 0)
         self.odoo.url = await self._serve(self.odoo.application(), 0)
+        self.github.url = await self._serve(self.github.application(), 0)
 
     def addresses(self):
         return {
             "dokploy": self.dokploy.url, "dokploy_token": self.token, "issuer": self.issuer.url,
-            "audience": self.issuer.audience, "odoo": self.odoo.url, "control": f"{self.dokploy.url}/_control",
+            "audience": self.issuer.audience, "odoo": self.odoo.url,
+            "github": self.github.url, "control": f"{self.dokploy.url}/_control",
             "clock_file": self.clock.path,
         }
 
@@ -97,6 +101,7 @@ class Rehearsal:
     def _let_go(self):
         self.dokploy.stopping.set()
         self.dokploy.faults.clear()
+        self.github.faults.clear()
 
     async def close(self):
         self._let_go()

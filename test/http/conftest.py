@@ -97,7 +97,7 @@ def doubles(request, tmp_path):
     with Rehearsal(tmp_path / "clock", generation) as made:
         yield made
         if request.node.get_closest_marker("defects_expected") is None:
-            assert made.dokploy.defects == []
+            assert made.dokploy.defects == [] and made.github.defects == []
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ SANITIZER_SIGNS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSaniti
 
 # POST because they need a body: they only read, and tell nobody.
 ONLY_READ = ("/v1/authz/explain", "/v1/drivers/odoo/target-replacement-plan", "/v1/drivers/odoo/prod-promotion-inputs")
-PLAN_UNLESS_TOLD = ("/v1/dokploy-targets/setup", "/v1/product-config/apply", "/v1/authz-policies/")
+PLAN_UNLESS_TOLD = ("/v1/dokploy-targets/setup", "/v1/product-config/apply", "/v1/authz-policies/",
+                    "/v1/product-profiles/context-cutover/", "/v1/product-profiles/legacy-context-cleanup/")
 
 
 def is_change(path, body, answer):
@@ -50,6 +51,8 @@ class Plane:
             "LAUNCHPLANE_OIDC_ISSUER": doubles.issuer.url,
             "LAUNCHPLANE_MASTER_ENCRYPTION_KEY": self.master_key, "LAUNCHPLANE_POLICY_TOML": policy,
             "LAUNCHPLANE_STATE_DIR": str(state_dir), "LAUNCHPLANE_WORKERS": "1",
+            # Tests of bad credentials come from one address, and quickly; test_failure_limit.py sets its own.
+            "LAUNCHPLANE_AUTH_FAILURE_LIMIT": "0",
             "LAUNCHPLANE_TEST_CLOCK_FILE": doubles.clock.path, **settings,
         }
         self.log_lines = []
@@ -119,7 +122,7 @@ class Plane:
         for line in self.log_lines:
             json.loads(line)
         traffic = self._traffic()
-        for secret in self.secrets:
+        for secret in [*self.secrets, *self.doubles.github.secrets]:
             assert secret not in log, "a secret stands in the log"
             assert not any(secret in answer for answer in self.answers), "a secret stands in an answer"
             assert not any(secret in text for text in traffic), "a secret went to a provider outside the places meant to hold it"
@@ -214,7 +217,7 @@ class Plane:
         tables = self._tables()
         if not tables:
             return []
-        patterns = [f"%{secret}%" for secret in self.secrets]
+        patterns = [f"%{secret}%" for secret in [*self.secrets, *self.doubles.github.secrets]]
         searched = " UNION ALL ".join(
             f"SELECT '{name}' AS name WHERE EXISTS (SELECT 1 FROM {name} r WHERE r::text LIKE ANY(%(p)s))"
             for name in tables)

@@ -9,8 +9,8 @@ from cli import bare
 REFERENCE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "reference"
 PAGES = ("routes", "settings", "commands", "operation-kinds", "error-codes", "records")
 
-# Followed by polling (server/cli/watch.c), and for machines that restart what hangs.
-WITHOUT_COMMAND = {"GET /v1/operations/{operation_id}/events", "GET /livez"}
+# For browsers; followed by polling (server/cli/watch.c); for machines that restart what hangs.
+WITHOUT_COMMAND = {"GET /auth/github/login", "GET /auth/github/callback", "GET /v1/operations/{operation_id}/events", "GET /livez"}
 
 
 @pytest.mark.parametrize("page", PAGES)
