@@ -12,8 +12,17 @@
 #include "drivers/target_backfill.h"
 
 const struct op_kind *const all_op_kinds[] = {
-	&odoo_replacement_kind, &odoo_bootstrap_kind, &odoo_post_deploy_kind, &odoo_backup_gate_kind,
-	&odoo_promotion_kind,   &odoo_rollback_kind,  &ship_kind,             &promote_kind,
-	&target_setup_kind,     &target_backfill_kind, &live_runtime_kind,    &rekey_kind,
+	&odoo_replacement_kind,
+	&odoo_bootstrap_kind,
+	&odoo_post_deploy_kind,
+	&odoo_backup_gate_kind,
+	&odoo_promotion_kind,
+	&odoo_rollback_kind,
+	&ship_kind,
+	&promote_kind,
+	&target_setup_kind,
+	&target_backfill_kind,
+	&live_runtime_kind,
+	&rekey_kind,
 	NULL,
 };

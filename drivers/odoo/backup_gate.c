@@ -16,7 +16,8 @@ static bool check_request(struct arena *a, void *record, const char *path, struc
 {
 	const struct backup_gate_request *r = record;
 	if (strcmp(r->instance, "prod") != 0)
-		return contract_fail(a, err, path, "instance", "must be prod: a gate protects what a promotion changes");
+		return contract_fail(a, err, path, "instance",
+		                     "must be prod: a gate protects what a promotion changes");
 	if (!is_plain_name(r->backup_record_id))
 		return contract_fail(a, err, path, "backup_record_id",
 		                     "must be of letters, digits, '.', '_' and '-': it becomes a directory's name");
@@ -58,10 +59,10 @@ bool backup_gate_paths(struct arena *a, const struct text_map *runtime, const ch
 	const char *database = map_get(runtime, "ODOO_DB_NAME"), *root = map_get(runtime, "ODOO_BACKUP_ROOT");
 	const char *filestore = map_get(runtime, "ODOO_FILESTORE_PATH");
 	if (is_blank(database) || is_blank(root))
-		return err_set(err, &E_operation_blocked,
-		               "A backup needs %s%s%s in the lane's runtime environment records",
-		               is_blank(database) ? "ODOO_DB_NAME" : "", is_blank(database) && is_blank(root) ? " and " : "",
-		               is_blank(root) ? "ODOO_BACKUP_ROOT" : "");
+		return err_set(
+		        err, &E_operation_blocked, "A backup needs %s%s%s in the lane's runtime environment records",
+		        is_blank(database) ? "ODOO_DB_NAME" : "", is_blank(database) && is_blank(root) ? " and " : "",
+		        is_blank(root) ? "ODOO_BACKUP_ROOT" : "");
 	filestore = without_slash(a, is_blank(filestore) ? DATA_WORKFLOW_FILESTORE : filestore);
 	root = without_slash(a, root);
 	if (!is_plain_name(database))
@@ -141,7 +142,8 @@ static SUSPENDS bool look_for_gate(struct task *t, struct operation *op, struct 
 	if (rows.n == 0)
 		return true;
 	const char *text = row_text(&rows, 0, 1);
-	if (!contract_read_text(t->arena, &backup_gate_contract, text, strlen(text), "the stored backup gate", &gate, err))
+	if (!contract_read_text(t->arena, &backup_gate_contract, text, strlen(text), "the stored backup gate", &gate,
+	                        err))
 		return false;
 	if (strcmp(gate.context, op->context) != 0 || strcmp(gate.instance, op->instance) != 0)
 		return err_set(err, &E_operation_blocked, "Backup gate %s belongs to lane %s/%s: choose another id",
@@ -171,7 +173,8 @@ static SUSPENDS enum phase_outcome gate_target(struct task *t, struct operation 
 	if (!lane_settle_target(t, op, r->timeout_seconds.is_set ? r->timeout_seconds.value : 0, err) ||
 	    !read_target(t, &lane, &target, &has_target, &id, &has_id, err) ||
 	    !runtime_env_resolve(t, t->loop->keyring, &place, &target.env, &runtime, &secret_keys, err) ||
-	    !backup_gate_paths(t->arena, &runtime, r->backup_record_id, &s->release.backup, err) || !look_for_gate(t, op, err))
+	    !backup_gate_paths(t->arena, &runtime, r->backup_record_id, &s->release.backup, err) ||
+	    !look_for_gate(t, op, err))
 		return PHASE_FAILED;
 	return PHASE_DONE;
 }
@@ -232,8 +235,7 @@ static void write_gate(struct task *t, struct operation *op)
 		                          .evidence = s->release.backup };
 	operation_write(t, op, &Q_backup_gate_capture,
 	                PARAMS(P_TEXT(gate.record_id), P_TEXT(gate.context), P_TEXT(gate.instance),
-	                       P_TEXT(gate.created_at),
-	                       P_TEXT(contract_text(t->arena, &backup_gate_contract, &gate))));
+	                       P_TEXT(gate.created_at), P_TEXT(contract_text(t->arena, &backup_gate_contract, &gate))));
 }
 
 static SUSPENDS void conclude(struct task *t, struct operation *op, const struct err *failure)

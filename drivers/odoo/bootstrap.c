@@ -57,8 +57,9 @@ static bool prove_policy(const struct bootstrap_request *r, const struct lane *l
 {
 	const struct odoo_stable_bootstrap_policy *p = &lane->odoo_stable_bootstrap;
 	if (!p->enabled)
-		return BLOCKED("the lane has no enabled odoo_stable_bootstrap policy; record one with its approval issue "
-		               "on the product profile");
+		return BLOCKED(
+		        "the lane has no enabled odoo_stable_bootstrap policy; record one with its approval issue "
+		        "on the product profile");
 	if (is_blank(p->approval_issue_url))
 		return BLOCKED("the policy has no approval issue; record it on the product profile");
 	if (is_blank(p->confirmation) || strcasecmp(p->confirmation, r->confirmation) != 0)
@@ -77,9 +78,11 @@ static bool prove_prod(const struct lane *lane, bool has_passed_gate, struct err
 	if (strcmp(lane->instance, "prod") != 0)
 		return true;
 	if (p->data_authority == AUTHORITY_UNKNOWN || p->data_authority == AUTHORITY_AUTHORITATIVE)
-		return BLOCKED("a prod lane needs an odoo_data_policy whose data_authority is resettable or restorable");
+		return BLOCKED(
+		        "a prod lane needs an odoo_data_policy whose data_authority is resettable or restorable");
 	if (p->requires_restore_proof)
-		return BLOCKED("the prod lane's odoo_data_policy demands a restore proof, which no record can give yet");
+		return BLOCKED(
+		        "the prod lane's odoo_data_policy demands a restore proof, which no record can give yet");
 	if (p->requires_backup_before_destroy && !has_passed_gate)
 		return BLOCKED("the prod lane's odoo_data_policy demands a backup first; capture a backup gate");
 	return true;
@@ -105,8 +108,8 @@ bool bootstrap_prove_records(struct arena *a, const struct bootstrap_request *r,
 	if (strcmp(lane->context, r->context) != 0)
 		return BLOCKED("lane %s belongs to context %s, not %s", r->instance, lane->context, r->context);
 	if (!facts->target || !facts->target_id)
-		return BLOCKED("no Dokploy target is tracked for %s/%s; adopt it through target setup first", r->context,
-		               r->instance);
+		return BLOCKED("no Dokploy target is tracked for %s/%s; adopt it through target setup first",
+		               r->context, r->instance);
 	if (facts->target->target_type != TARGET_COMPOSE)
 		return BLOCKED("the tracked target is of type %s, not compose",
 		               target_type_names[facts->target->target_type]);
@@ -172,8 +175,7 @@ static SUSPENDS enum phase_outcome proof(struct task *t, struct operation *op, s
 	order->verify_logo = r->verify_logo;
 	order->timeout_seconds = r->timeout_seconds;
 	order->health_timeout_seconds = r->health_timeout_seconds;
-	if (!replacement_read_records(t, order, &reading, err) ||
-	    !lane_has_passed_gate(t, op, &has_passed_gate, err) ||
+	if (!replacement_read_records(t, order, &reading, err) || !lane_has_passed_gate(t, op, &has_passed_gate, err) ||
 	    !bootstrap_prove_records(t->arena, r, &reading.facts, reading.lane, has_passed_gate, err) ||
 	    !replacement_read_live(t, &reading, err) ||
 	    !bootstrap_prove_live(t->arena, &reading.facts, reading.lane, err))
@@ -209,7 +211,8 @@ static SUSPENDS enum phase_outcome bootstrap_schedule(struct task *t, struct ope
 		return PHASE_FAILED;
 	/* Once more, right before the point of no return: the target may have been given another name meanwhile. */
 	if (strcmp(h.live.name, s->target_name) != 0) {
-		err_set(err, &E_operation_blocked, "The bootstrap is blocked: Dokploy's own name of the target changed");
+		err_set(err, &E_operation_blocked,
+		        "The bootstrap is blocked: Dokploy's own name of the target changed");
 		return PHASE_FAILED;
 	}
 	if (!lane_workflow_script(t, op, &h, WORKFLOW_BOOTSTRAP, &script, err) ||
@@ -267,7 +270,7 @@ static void bootstrap_deployment(struct task *t, struct operation *op, bool ende
 	d->deploy.deployment_id = "control-plane-dokploy-schedule";
 	d->bootstrap = (struct bootstrap_evidence){
 		.attempted = true,
-		.run_status = !ended                                      ? RELEASE_PENDING
+		.run_status = !ended                                    ? RELEASE_PENDING
 		              : s->bootstrap_run_status == RELEASE_PASS ? RELEASE_PASS
 		                                                        : RELEASE_FAIL,
 		.readiness_status = ended ? readiness(s, failure) : READINESS_PENDING,
@@ -296,9 +299,9 @@ static SUSPENDS void write_records(struct task *t, struct operation *op, const s
 	replacement_write_deployment(t, op, &d);
 	replacement_write_last_apply(t, op, failure);
 	/* A failed attempt leaves what is current as it is, and only says that it was there (BOOT-19, BOOT-20). */
-	operation_write(t, op, &Q_inventory_note_bootstrap,
-	                PARAMS(P_TEXT(op->context), P_TEXT(op->instance), P_TEXT(s->deployment_record_id),
-	                       P_TEXT(utc_now(t))));
+	operation_write(
+	        t, op, &Q_inventory_note_bootstrap,
+	        PARAMS(P_TEXT(op->context), P_TEXT(op->instance), P_TEXT(s->deployment_record_id), P_TEXT(utc_now(t))));
 	if (failure || !read_inventory(t, &lane, &before, &found, &err))
 		return;
 	if (found) { /* the artifact is the same one: how it came here still holds */
@@ -328,9 +331,8 @@ static void write_result(struct task *t, struct operation *op, const struct err 
 	                                                       : "fail");
 	json_set_str(a, o, "readiness_status", attempted ? readiness_names[readiness(s, failure)] : "skipped");
 	json_set_str(a, o, "post_deploy_status",
-	             release_status_names[failure && s->post_deploy_status == RELEASE_PENDING
-	                                          ? RELEASE_FAIL
-	                                          : s->post_deploy_status]);
+	             release_status_names[failure && s->post_deploy_status == RELEASE_PENDING ? RELEASE_FAIL
+	                                                                                      : s->post_deploy_status]);
 	json_set_str(a, o, "health_status", release_status_names[s->health_status]);
 	json_set_str(a, o, "canonical_status", release_status_names[s->canonical_status]);
 	json_set_str(a, o, "logo_status", release_status_names[s->logo_status]);

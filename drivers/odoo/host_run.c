@@ -23,8 +23,9 @@ const struct host_script host_web_start = { "platform-odoo-web-start", "odoo-web
 	                                    "control-plane odoo web start" };
 
 static const struct field host_run_fields[] = {
-	F_STR(host_run, schedule_name, 0), F_STR(host_run, schedule_id, 0), F_STR(host_run, deployment_id, 0),
-	F_STRINGS(host_run, runs_before, 0), F_BOOL(host_run, acknowledged, 0), F_INT(host_run, requests, 0),
+	F_STR(host_run, schedule_name, 0),   F_STR(host_run, schedule_id, 0),
+	F_STR(host_run, deployment_id, 0),   F_STRINGS(host_run, runs_before, 0),
+	F_BOOL(host_run, acknowledged, 0),   F_INT(host_run, requests, 0),
 	F_INT(host_run, absent_since_ms, 0), F_END,
 };
 const struct contract host_run_contract = CONTRACT(host_run, host_run_fields, "A script's run on the docker host");
@@ -141,9 +142,10 @@ bool host_open(struct task *t, const struct operation *op, const char *target_id
 bool host_write_script(struct task *t, struct host *h, const char *script, struct host_run *run, struct err *err)
 {
 	if (h->row && deployment_any_running(&h->row->deployments))
-		return err_set(err, &E_provider_refused,
-		               "a run of schedule %s of this lane is already going on in Dokploy; wait until it has ended",
-		               h->row->name);
+		return err_set(
+		        err, &E_provider_refused,
+		        "a run of schedule %s of this lane is already going on in Dokploy; wait until it has ended",
+		        h->row->name);
 	h->wish.script = script;
 	h->wish.id = h->row ? h->row->id : "";
 	if (!(h->row ? dokploy_schedule_update(t, &h->d, &h->wish, err)
@@ -269,13 +271,13 @@ bool host_result_proves(const struct host_result *r, const char *end_line, bool 
 	return !r->log || is_blank(r->log) ? !demands_log : strstr(r->log, end_line) != NULL;
 }
 
-void host_run_failed(const char *what, const char *target_name, const struct host_run *run,
-                     const struct host_result *r, const char *end_line, struct err *err)
+void host_run_failed(const char *what, const char *target_name, const struct host_run *run, const struct host_result *r,
+                     const char *end_line, struct err *err)
 {
-	const char *why = r->error_line[0]                    ? r->error_line
-	                  : !r->log || is_blank(r->log)       ? "its log could not be read"
-	                  : r->succeeded                      ? "its log lacks the line it ends with"
-	                                                      : "its log does not say why";
+	const char *why = r->error_line[0]              ? r->error_line
+	                  : !r->log || is_blank(r->log) ? "its log could not be read"
+	                  : r->succeeded                ? "its log lacks the line it ends with"
+	                                                : "its log does not say why";
 	err_set(err, &E_post_deploy_failed, "%s of target %s failed (%s): %s; its log is deployment %s of schedule %s",
 	        what, target_name, r->status, why, run->deployment_id, run->schedule_name);
 	err_cause(err, "expected line: %s", end_line);

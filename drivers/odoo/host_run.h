@@ -3,7 +3,8 @@
  *
  * Three steps, each in a phase of its own: write the schedule, ask for the run, wait for it. Asking is not idempotent:
  * the runs known before tell ours from older ones, and it is asked again only when it is proved that nothing came of
- * it. What a run did is proved by its log, not by its status: on 0.29 a failed script of a remote server ends "done". */
+ * it. What a run did is proved by its log, not by its status: on 0.29 a failed script of a remote server ends "done".
+ */
 #pragma once
 
 #include "drivers/dokploy/dokploy.h"
@@ -58,13 +59,13 @@ SUSPENDS bool host_write_script(struct task *t, struct host *h, const char *scri
 SUSPENDS enum phase_outcome host_run_start(struct task *t, struct operation *op, struct host_run *run, struct err *err);
 
 struct host_result {
-	const char *status;          /* Dokploy's word */
-	bool succeeded;              /* as far as Dokploy can tell */
-	const char *log;             /* NULL when it could not be read */
-	const char *error_line;      /* the last line that says what went wrong, redacted; "" when there is none */
+	const char *status;     /* Dokploy's word */
+	bool succeeded;         /* as far as Dokploy can tell */
+	const char *log;        /* NULL when it could not be read */
+	const char *error_line; /* the last line that says what went wrong, redacted; "" when there is none */
 };
-/* A phase's body: PHASE_DONE when the run has ended, one way or the other. restart names the phase that asks, to go back
- * to when nothing came of it; NULL when asking twice would be destructive. limit_s is for the message. */
+/* A phase's body: PHASE_DONE when the run has ended, one way or the other. restart names the phase that asks, to go
+ * back to when nothing came of it; NULL when asking twice would be destructive. limit_s is for the message. */
 SUSPENDS enum phase_outcome host_run_wait(struct task *t, struct operation *op, struct host_run *run,
                                           const char *restart, int64_t limit_s, struct host_result *out,
                                           struct err *err);
@@ -72,5 +73,5 @@ SUSPENDS enum phase_outcome host_run_wait(struct task *t, struct operation *op, 
  * do, unless a log is demanded. */
 bool host_result_proves(const struct host_result *r, const char *end_line, bool demands_log);
 /* Says why such a run counts as failed. what: "the data workflow". */
-void host_run_failed(const char *what, const char *target_name, const struct host_run *run,
-                     const struct host_result *r, const char *end_line, struct err *err);
+void host_run_failed(const char *what, const char *target_name, const struct host_run *run, const struct host_result *r,
+                     const char *end_line, struct err *err);

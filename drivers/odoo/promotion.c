@@ -53,8 +53,8 @@ static SUSPENDS bool read_tuple(struct task *t, const char *context, const char 
 	if (!*found)
 		return true;
 	const char *text = row_text(&rows, 0, 0);
-	return contract_read_text(t->arena, &release_tuple_contract, text, strlen(text), "the stored release tuple", out,
-	                          err);
+	return contract_read_text(t->arena, &release_tuple_contract, text, strlen(text), "the stored release tuple",
+	                          out, err);
 }
 
 bool promotion_read_source(struct task *t, const char *context, const char *channel, struct promotion_source *out,
@@ -106,7 +106,8 @@ static SUSPENDS bool check_gate(struct task *t, const struct promotion_request *
 	if (rows.n == 0)
 		return err_field(err, field, "there is no backup gate %s: capture one", r->backup_record_id);
 	const char *text = row_text(&rows, 0, 1);
-	if (!contract_read_text(t->arena, &backup_gate_contract, text, strlen(text), "the stored backup gate", gate, err))
+	if (!contract_read_text(t->arena, &backup_gate_contract, text, strlen(text), "the stored backup gate", gate,
+	                        err))
 		return false;
 	if (strcmp(gate->context, r->context) != 0 || strcmp(gate->instance, r->to_instance) != 0)
 		return err_field(err, field, "backup gate %s is of lane %s/%s, not of the destination", gate->record_id,
@@ -138,8 +139,9 @@ bool promotion_check(struct task *t, const struct promotion_request *r, struct p
 	if (!promotion_read_source(t, r->context, r->from_instance, source, err))
 		return false;
 	if (!source->has_tuple)
-		return err_field(err, "promotion.artifact_id", "%s/%s has no release tuple: deploy the artifact there first",
-		                 r->context, r->from_instance);
+		return err_field(err, "promotion.artifact_id",
+		                 "%s/%s has no release tuple: deploy the artifact there first", r->context,
+		                 r->from_instance);
 	if (strcmp(source->tuple.artifact_id, r->artifact_id) != 0)
 		return err_field(err, "promotion.artifact_id", "%s runs artifact %s now, not %s", r->from_instance,
 		                 source->tuple.artifact_id, r->artifact_id);
@@ -240,13 +242,12 @@ static SUSPENDS enum phase_outcome promotion_check_phase(struct task *t, struct 
 	    !read_inventory(t, &from, &inventory, &found, err))
 		return PHASE_FAILED;
 	promotion_give_order(t, op, r->artifact_id, source.manifest.source_commit, r->verify_health, r->no_cache,
-	           r->timeout_seconds, r->health_timeout_seconds);
+	                     r->timeout_seconds, r->health_timeout_seconds);
 	s->override_phase = OVERRIDE_PROMOTION;
 	s->started_at = utc_now(t);
-	s->release.promotion_record_id =
-	        arena_printf(t->arena, "promotion-%s-%s-%s-to-%s-%.6s", utc_compact(t->arena, s->started_at), r->context,
-	                     r->from_instance, r->to_instance,
-	                     sha256_text(t->arena, op->operation_id, strlen(op->operation_id)));
+	s->release.promotion_record_id = arena_printf(
+	        t->arena, "promotion-%s-%s-%s-to-%s-%.6s", utc_compact(t->arena, s->started_at), r->context,
+	        r->from_instance, r->to_instance, sha256_text(t->arena, op->operation_id, strlen(op->operation_id)));
 	s->release.promoted_from = r->from_instance;
 	s->release.source_tuple = ARENA_NEW(t->arena, struct release_tuple);
 	*s->release.source_tuple = source.tuple;
@@ -268,9 +269,9 @@ static void promotion_result(struct task *t, struct operation *op, const struct 
 	const struct replacement_state *s = op->state;
 	const struct promotion_request *r = op->request;
 	struct arena *a = t->arena;
-	const char *post_deploy = release_status_names[failure && s->post_deploy_status == RELEASE_PENDING
-	                                                       ? RELEASE_FAIL
-	                                                       : s->post_deploy_status];
+	const char *post_deploy =
+	        release_status_names[failure && s->post_deploy_status == RELEASE_PENDING ? RELEASE_FAIL
+	                                                                                 : s->post_deploy_status];
 	const struct text_pair both[] = {
 		{ "promotion_record_id", s->release.promotion_record_id },
 		{ "deployment_record_id", s->deployment_record_id },
@@ -310,7 +311,8 @@ static SUSPENDS void conclude_promotion(struct task *t, struct operation *op, co
 
 static const struct phase promotion_phases[] = {
 	{ "check", "running", promotion_check_phase, 5, 1000, .cancel = CANCEL_ANY,
-	  .help = "hold artifact, testing's release tuple and backup gate against each other, write the pending promotion" },
+	  .help = "hold artifact, testing's release tuple and backup gate against each other, write the pending "
+	          "promotion" },
 	REPLACEMENT_PHASES,
 	{ 0 },
 };

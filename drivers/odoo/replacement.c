@@ -23,12 +23,9 @@ static const struct contract lane_release_contract =
         CONTRACT(lane_release, release_fields, "How an artifact comes to a prod lane, or leaves it");
 
 static const struct field web_fields[] = {
-	F_BOOL(lane_web_state, at_risk, 0),
-	F_BOOL(lane_web_state, workflow_proved, 0),
-	F_STR(lane_web_state, failure_phase, 0),
-	F_STR(lane_web_state, failure_code, 0),
-	F_STR(lane_web_state, failure_message, 0),
-	F_END,
+	F_BOOL(lane_web_state, at_risk, 0),        F_BOOL(lane_web_state, workflow_proved, 0),
+	F_STR(lane_web_state, failure_phase, 0),   F_STR(lane_web_state, failure_code, 0),
+	F_STR(lane_web_state, failure_message, 0), F_END,
 };
 static const struct contract lane_web_contract =
         CONTRACT(lane_web_state, web_fields, "Web, which scripts on the host stop for a while");

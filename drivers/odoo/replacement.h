@@ -2,9 +2,9 @@
  * 6).
  *
  * Phases: plan, source, routes, environment, deploy, deploy_wait, inspect, schedule, post_deploy, post_deploy_wait,
- * web, health, canonical, logo, identity. Every phase may run twice. Two effects are not idempotent at the provider, the
- * deploy and the run of the schedule: each is a phase that acts on its first run only, followed by one that looks for
- * what came of it, and that goes back only when it is proved that nothing did. */
+ * web, health, canonical, logo, identity. Every phase may run twice. Two effects are not idempotent at the provider,
+ * the deploy and the run of the schedule: each is a phase that acts on its first run only, followed by one that looks
+ * for what came of it, and that goes back only when it is proved that nothing did. */
 #pragma once
 
 #include "drivers/odoo/data_workflow.h"
@@ -40,8 +40,9 @@ struct lane_web_state {
 
 /* What the phases of every kind that works on a lane hand on. No secrets: names, ids, hashes and statuses. */
 struct replacement_state {
-	struct replacement_request *order; /* what another kind has the executor do; NULL: the operation's own request */
-	int override_phase;                /* enum override_phase: which records apply */
+	struct replacement_request
+	        *order;     /* what another kind has the executor do; NULL: the operation's own request */
+	int override_phase; /* enum override_phase: which records apply */
 	bool delegates, skips_deploy;
 	const char *deployment_record_id, *artifact_id, *source_git_ref, *image_reference;
 	const char *context, *target_id, *target_name, *project_name, *app_name, *server_id;

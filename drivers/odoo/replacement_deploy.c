@@ -156,8 +156,8 @@ bool replacement_prepare_override(struct task *t, struct operation *op, const ch
 	if (s->override_found && record.website_bootstrap &&
 	    strcmp(record.website_bootstrap->canonical_url, s->base_url) != 0) {
 		operation_write(t, op, &Q_odoo_override_set_canonical,
-		                PARAMS(P_TEXT(op->context), P_TEXT(op->instance), P_TEXT(s->base_url), P_TEXT(utc_now(t)),
-		                       P_TEXT(label)));
+		                PARAMS(P_TEXT(op->context), P_TEXT(op->instance), P_TEXT(s->base_url),
+		                       P_TEXT(utc_now(t)), P_TEXT(label)));
 	}
 	bool found;
 	if (!replacement_payload(t, op, replacement_intent(s), &record, &found, &payload, err)) {
@@ -406,7 +406,8 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 	struct dokploy d;
 	struct dokploy_compose live;
 	bool found, has_manifest;
-	if (!lane_runtime(t, op, &runtime, err) || !replacement_payload(t, op, replacement_intent(s), &record, &found, &payload, err) ||
+	if (!lane_runtime(t, op, &runtime, err) ||
+	    !replacement_payload(t, op, replacement_intent(s), &record, &found, &payload, err) ||
 	    !read_manifest(t, s->artifact_id, &manifest, &has_manifest, err) || !dokploy_open(t, &d, err) ||
 	    !dokploy_compose_one(t, &d, s->target_id, &live, err))
 		return PHASE_FAILED;

@@ -99,7 +99,7 @@ static SUSPENDS bool read_runtime(struct task *t, struct replacement_reading *r,
 }
 
 bool replacement_read_records(struct task *t, const struct replacement_request *request, struct replacement_reading *r,
-                      struct err *err)
+                              struct err *err)
 {
 	bool found, has_id;
 	size_t lanes;

@@ -119,7 +119,9 @@ static void note_rollback(struct task *t, struct operation *op, bool ended, cons
 	struct deployment d;
 	const struct rollback_evidence rollback = {
 		.attempted = true,
-		.status = !ended ? RELEASE_PENDING : failure ? RELEASE_FAIL : RELEASE_PASS,
+		.status = !ended    ? RELEASE_PENDING
+		          : failure ? RELEASE_FAIL
+		                    : RELEASE_PASS,
 		.detail = failure ? failure->message : r->reason,
 		.snapshot_name = s->release.snapshot_name,
 		.started_at = s->release.rollback_started_at,
@@ -141,8 +143,8 @@ static SUSPENDS enum phase_outcome rollback_check_phase(struct task *t, struct o
 	struct rollback_source source;
 	if (!rollback_check(t, r, &source, err) || !promotion_read_target_name(t, op, err))
 		return PHASE_FAILED;
-	promotion_give_order(t, op, source.artifact_id, source.source_git_ref, r->verify_health, r->no_cache, r->timeout_seconds,
-	           r->health_timeout_seconds);
+	promotion_give_order(t, op, source.artifact_id, source.source_git_ref, r->verify_health, r->no_cache,
+	                     r->timeout_seconds, r->health_timeout_seconds);
 	s->artifact_id = source.artifact_id;
 	s->source_git_ref = source.source_git_ref;
 	s->release.promotion_record_id = source.promotion_record_id;
@@ -151,11 +153,12 @@ static SUSPENDS enum phase_outcome rollback_check_phase(struct task *t, struct o
 	s->release.source_channel = source.source_channel;
 	s->release.rollback_started_at = s->started_at = utc_now(t);
 	note_rollback(t, op, false, NULL);
-	/* From here on nothing is promoted by itself: whatever becomes of the rollback, somebody did not want what ran. */
+	/* From here on nothing is promoted by itself: whatever becomes of the rollback, somebody did not want what ran.
+	 */
 	operation_write(t, op, &Q_promotion_hold_set,
 	                PARAMS(P_TEXT(arena_printf(t->arena, "promotion-hold-%s", op->operation_id)),
-	                       P_TEXT(s->release.promotion_record_id), P_TEXT(r->reason), P_TEXT(s->release.rollback_started_at),
-	                       P_TEXT(op->operation_id)));
+	                       P_TEXT(s->release.promotion_record_id), P_TEXT(r->reason),
+	                       P_TEXT(s->release.rollback_started_at), P_TEXT(op->operation_id)));
 	return PHASE_DONE;
 }
 
@@ -184,9 +187,8 @@ static void rollback_result(struct task *t, struct operation *op, const struct e
 	json_set_str(a, o, "rollback_started_at", s->release.rollback_started_at);
 	json_set_str(a, o, "rollback_finished_at", utc_now(t));
 	json_set_str(a, o, "post_deploy_status",
-	             release_status_names[failure && s->post_deploy_status == RELEASE_PENDING
-	                                          ? RELEASE_FAIL
-	                                          : s->post_deploy_status]);
+	             release_status_names[failure && s->post_deploy_status == RELEASE_PENDING ? RELEASE_FAIL
+	                                                                                      : s->post_deploy_status]);
 	json_set_str(a, o, "error_message", failure ? arena_strdup(a, failure->message) : "");
 	json_set(a, o, "records", records);
 	op->result = o;

@@ -130,8 +130,8 @@ SUSPENDS enum phase_outcome lane_web(struct task *t, struct operation *op, struc
 		return nobody_knows(op, err);
 	if (s->web.failure_code[0])
 		return fail_with_first(op, "; web is stopped and could not be started: start it in Dokploy", err);
-	err_set(err, &E_post_deploy_failed,
-	        "web of target %s is stopped and could not be started: start it in Dokploy", s->target_name);
+	err_set(err, &E_post_deploy_failed, "web of target %s is stopped and could not be started: start it in Dokploy",
+	        s->target_name);
 	op->is_final = true;
 	return PHASE_FAILED;
 }

@@ -172,8 +172,8 @@ bool release_check(struct task *t, struct replacement_request *request, struct r
 	if (out->target.lane && strcmp(out->target.lane->context, request->context) != 0)
 		block(&j, "lane %s of the product lies in context %s, not %s", request->instance,
 		      out->target.lane->context, request->context);
-	if (request->from_instance[0] && (!judge_tuple(t, &j, err) || !judge_gate(t, &j, &out->gate, err) ||
-	                                  !judge_hold(t, &j, err)))
+	if (request->from_instance[0] &&
+	    (!judge_tuple(t, &j, err) || !judge_gate(t, &j, &out->gate, err) || !judge_hold(t, &j, err)))
 		return false;
 	/* What speaks against any deploy to the target. */
 	struct err why = { 0 };

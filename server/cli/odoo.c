@@ -92,7 +92,8 @@ static const struct setting post_deploy_settings[] = {
 	{ "--product", NULL, NULL, "NAME", "The product, or odoo for whichever owns the lane", 0 },
 	{ "--context", NULL, NULL, "NAME", "The lane's context", 0 },
 	{ "--instance", NULL, NULL, "NAME", "The lane: testing, prod, ...", 0 },
-	{ "--phase", NULL, NULL, "NAME", "Which override records apply: deploy, promotion, restore, preview, manual", 0 },
+	{ "--phase", NULL, NULL, "NAME", "Which override records apply: deploy, promotion, restore, preview, manual",
+	  0 },
 	{ 0 },
 };
 static const struct argument post_deploy_arguments[] = {
@@ -116,7 +117,8 @@ static const struct api_call post_deploy = { "POST", "/v1/drivers/odoo/post-depl
 #define TIMEOUT_SETTINGS                                                                                               \
 	{ "--timeout-seconds", NULL, NULL, "N", "Longest wait on the provider; default: the target record's", 0 },     \
 	{                                                                                                              \
-		"--health-timeout-seconds", NULL, NULL, "N", "Longest wait for health; default: the target record's", 0 \
+		"--health-timeout-seconds", NULL, NULL, "N", "Longest wait for health; default: the target record's",  \
+		        0                                                                                              \
 	}
 
 static const struct setting gate_settings[] = {
@@ -211,7 +213,8 @@ static const struct argument lift_arguments[] = {
 };
 static const struct setting *const gate_options[] = { gate_settings, idempotency_settings, client_settings, NULL };
 static const struct setting *const inputs_options[] = { inputs_settings, client_settings, NULL };
-static const struct setting *const promote_options[] = { promote_settings, idempotency_settings, client_settings, NULL };
+static const struct setting *const promote_options[] = { promote_settings, idempotency_settings, client_settings,
+	                                                 NULL };
 static const struct setting *const rollback_options[] = { rollback_settings, idempotency_settings, client_settings,
 	                                                  NULL };
 static const struct setting *const lift_options[] = { lift_settings, idempotency_settings, client_settings, NULL };
@@ -240,16 +243,17 @@ const struct command odoo_commands[] = {
 	  api_run, &bootstrap_show },
 	{ "odoo-targets", "post-deploy", "Apply a lane's typed settings and run its data workflow", NULL, 0,
 	  post_deploy_options, api_run, &post_deploy },
-	{ "odoo-backup-gates", "capture", "Capture a prod lane's database and filestore", NULL, 0, gate_options, api_run,
-	  &gate },
+	{ "odoo-backup-gates", "capture", "Capture a prod lane's database and filestore", NULL, 0, gate_options,
+	  api_run, &gate },
 	{ "odoo-promotions", "inputs", "What a promotion to prod would take, and its backup gate's id", NULL, 0,
 	  inputs_options, api_run, &inputs },
-	{ "odoo-promotions", "execute", "Promote what testing runs to prod", NULL, 0, promote_options, api_run, &promote },
+	{ "odoo-promotions", "execute", "Promote what testing runs to prod", NULL, 0, promote_options, api_run,
+	  &promote },
 	{ "odoo-rollbacks", "execute", "Roll a prod lane back", NULL, 0, rollback_options, api_run, &rollback },
 	{ "odoo-promotions", "holds", "Since when, why and by whom promotion to a lane is or was held",
 	  "CONTEXT INSTANCE", 2, show_options, api_run, &holds },
-	{ "odoo-promotions", "lift-hold", "Let promotion to a lane go on after a rollback", NULL, 0, lift_options, api_run,
-	  &lift },
+	{ "odoo-promotions", "lift-hold", "Let promotion to a lane go on after a rollback", NULL, 0, lift_options,
+	  api_run, &lift },
 	{ "odoo-artifacts", "record", "Hand in an artifact's manifest", NULL, 0, record_options, api_run, &record },
 	{ 0 },
 };

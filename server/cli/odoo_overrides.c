@@ -56,10 +56,10 @@ static const struct argument apply_arguments[] = {
 	{ 0 },
 };
 
-static const struct setting *const parameter_options[] = { lane_settings, parameter_settings, value_settings,
-	                                                   idempotency_settings, client_settings, NULL };
-static const struct setting *const setting_options[] = { lane_settings, setting_settings, value_settings,
-	                                                 idempotency_settings, client_settings, NULL };
+static const struct setting *const parameter_options[] = { lane_settings,        parameter_settings, value_settings,
+	                                                   idempotency_settings, client_settings,    NULL };
+static const struct setting *const setting_options[] = { lane_settings,        setting_settings, value_settings,
+	                                                 idempotency_settings, client_settings,  NULL };
 static const struct setting *const apply_options[] = { lane_settings, apply_settings, idempotency_settings,
 	                                               client_settings, NULL };
 static const struct setting *const body_options[] = { input_settings, idempotency_settings, client_settings, NULL };
@@ -88,19 +88,19 @@ static const struct api_call driver_website = { "POST", "/v1/drivers/odoo/websit
 const struct command odoo_override_commands[] = {
 	{ "odoo-overrides", "put-config-param", "Write an ir.config_parameter of a lane", NULL, 0, parameter_options,
 	  api_run, &put_parameter },
-	{ "odoo-overrides", "put-addon-setting", "Write a setting of an addon of a lane", NULL, 0, setting_options, api_run,
-	  &put_setting },
-	{ "odoo-overrides", "put-website-bootstrap", "Write what a lane's website is set up with", NULL, 0, body_options,
-	  api_run, &put_website },
-	{ "odoo-overrides", "list", "Typed settings of all lanes: keys, counts, labels and times", NULL, 0, show_options,
-	  api_run, &list },
+	{ "odoo-overrides", "put-addon-setting", "Write a setting of an addon of a lane", NULL, 0, setting_options,
+	  api_run, &put_setting },
+	{ "odoo-overrides", "put-website-bootstrap", "Write what a lane's website is set up with", NULL, 0,
+	  body_options, api_run, &put_website },
+	{ "odoo-overrides", "list", "Typed settings of all lanes: keys, counts, labels and times", NULL, 0,
+	  show_options, api_run, &list },
 	{ "odoo-overrides", "show", "Typed settings of a lane, likewise", "CONTEXT INSTANCE", 2, show_options, api_run,
 	  &show },
 	{ "odoo-overrides", "mark-apply", "Say how the latest application of a lane's settings went", NULL, 0,
 	  apply_options, api_run, &mark_apply },
 	{ "odoo-overrides", "write-config-param", "Write a lane's web.base.url, as workflows do", NULL, 0, body_options,
 	  api_run, &driver_parameter },
-	{ "odoo-overrides", "write-website-bootstrap", "Write what a lane's website is set up with, as workflows do", NULL,
-	  0, body_options, api_run, &driver_website },
+	{ "odoo-overrides", "write-website-bootstrap", "Write what a lane's website is set up with, as workflows do",
+	  NULL, 0, body_options, api_run, &driver_website },
 	{ 0 },
 };

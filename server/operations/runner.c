@@ -392,7 +392,9 @@ static struct step recovered(struct task *t, struct operation *op, const struct 
 	    !op->kind->recover(t, op, &failed->err))
 		return *failed;
 	note_failure(t, op, "recovering", &failed->err);
-	return (struct step){ .kind = STEP_REST, .phase = kind_phase(op->kind, op->next_phase), .enters = true, .recovers = true };
+	return (struct step){
+		.kind = STEP_REST, .phase = kind_phase(op->kind, op->next_phase), .enters = true, .recovers = true
+	};
 }
 
 /* Runs phases until one rests, the operation ends, or the lease is lost. */

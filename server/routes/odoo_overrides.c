@@ -26,8 +26,8 @@ static SUSPENDS bool read_for_change(struct call *c, struct tx *tx, const struct
 		return false;
 	if (rows.n) {
 		const char *text = arena_strdup(c->arena, row_text(&rows, 0, 0));
-		return contract_read_text(c->arena, &odoo_override_contract, text, strlen(text), "the stored override record",
-		                          out, err);
+		return contract_read_text(c->arena, &odoo_override_contract, text, strlen(text),
+		                          "the stored override record", out, err);
 	}
 	contract_defaults(c->arena, &odoo_override_contract, out);
 	out->context = t->context;
@@ -45,7 +45,8 @@ static SUSPENDS bool change_record(struct call *c, struct tx *tx, const struct o
 	record->updated_at = utc_now(c->t);
 	record->source_label = t->source_label;
 	const char *text = contract_text(c->arena, &odoo_override_contract, record);
-	if (!contract_read_text(c->arena, &odoo_override_contract, text, strlen(text), "the override record", &checked, err))
+	if (!contract_read_text(c->arena, &odoo_override_contract, text, strlen(text), "the override record", &checked,
+	                        err))
 		return false;
 	tx_send(tx, &Q_odoo_override_upsert,
 	        PARAMS(P_TEXT(record->context), P_TEXT(record->instance), P_TEXT(record->updated_at), P_TEXT(text)));
@@ -129,7 +130,8 @@ static bool same_product(struct arena *a, void *record, const char *path, struct
 }
 
 #define OVERRIDE_HEAD                                                                                                  \
-	F_SCHEMA_VERSION(driver_override), F_STR(driver_override, product, REQUIRED | TRIMMED | NON_BLANK, .max = 200), \
+	F_SCHEMA_VERSION(driver_override),                                                                             \
+	        F_STR(driver_override, product, REQUIRED | TRIMMED | NON_BLANK, .max = 200),                           \
 	        F_STR(driver_override, context, REQUIRED | LOWERED | NON_BLANK | NO_BLANKS, .max = 100),               \
 	        F_STR(driver_override, instance, REQUIRED | LOWERED | NON_BLANK | NO_BLANKS, .max = 100),              \
 	        F_STR(driver_override, source_label, TRIMMED, .fallback = "launchplane-service", .max = 200)
@@ -270,10 +272,11 @@ static bool check_value(struct arena *a, void *record, const char *path, struct 
 		return contract_fail(a, err, path, "value", "must be a string, a number or a boolean");
 	if (o->value && odoo_override_needs_binding(name) &&
 	    (!o->addon || strcmp(o->addon, "shopify") != 0 || strcmp(o->setting, "shop_url_key") != 0))
-		return contract_fail(a, err, path, "value",
-		                     "must not be plain text, %s is named like a secret: bind a managed secret and give its "
-		                     "secret_binding_id",
-		                     name);
+		return contract_fail(
+		        a, err, path, "value",
+		        "must not be plain text, %s is named like a secret: bind a managed secret and give its "
+		        "secret_binding_id",
+		        name);
 	return true;
 }
 
@@ -363,11 +366,11 @@ static bool operator_apply(struct call *c, struct odoo_override *o, const void *
 	bool ended = w->status == RELEASE_PASS || w->status == RELEASE_FAIL;
 	if (!is_known(o))
 		return err_set(err, &E_not_found, "there are no settings of %s/%s", o->context, o->instance);
-	o->last_apply = (struct override_apply){ .attempted = w->status != RELEASE_SKIPPED,
-		                                 .status = w->status,
-		                                 .applied_at = w->applied_at[0] || !ended ? w->applied_at
-		                                                                          : utc_now(c->t),
-		                                 .detail = w->detail };
+	o->last_apply =
+	        (struct override_apply){ .attempted = w->status != RELEASE_SKIPPED,
+		                         .status = w->status,
+		                         .applied_at = w->applied_at[0] || !ended ? w->applied_at : utc_now(c->t),
+		                         .detail = w->detail };
 	return true;
 }
 
@@ -440,8 +443,8 @@ static SUSPENDS bool overrides_show(struct call *c, struct err *err)
 #define OPERATOR_ROUTE(path_, summary_, handler_, body_)                                                               \
 	{                                                                                                              \
 		HTTP_POST, path_, summary_, handler_, .callers = CALLERS_WRITE_HUMAN, .action = "odoo_override.write", \
-		           .product = "=launchplane", .context = "body:context", .body = &body_,                       \
-		           .idempotency = IDEMPOTENCY_OPTIONAL                                                         \
+		                                      .product = "=launchplane", .context = "body:context",            \
+		                                      .body = &body_, .idempotency = IDEMPOTENCY_OPTIONAL              \
 	}
 
 const struct route odoo_override_routes[] = {
@@ -453,15 +456,18 @@ const struct route odoo_override_routes[] = {
 	  .product = "body:product", .context = "handler", .body = &website_body_contract,
 	  .idempotency = IDEMPOTENCY_OPTIONAL },
 	{ HTTP_GET, "/v1/odoo-overrides", "Typed settings of all lanes: keys, counts, labels and times", overrides_list,
-	  .callers = CALLERS_READ, .action = "odoo_override.read", .product = "=launchplane", .context = "=launchplane" },
+	  .callers = CALLERS_READ, .action = "odoo_override.read", .product = "=launchplane",
+	  .context = "=launchplane" },
 	{ HTTP_GET, "/v1/odoo-overrides/{context}/{instance}", "Typed settings of a lane, likewise", overrides_show,
-	  .callers = CALLERS_READ, .action = "odoo_override.read", .product = "=launchplane", .context = "path:context" },
+	  .callers = CALLERS_READ, .action = "odoo_override.read", .product = "=launchplane",
+	  .context = "path:context" },
 	OPERATOR_ROUTE("/v1/odoo-overrides/config-parameters", "Write an ir.config_parameter of a lane",
 	               operator_parameter_route, operator_parameter_contract),
 	OPERATOR_ROUTE("/v1/odoo-overrides/addon-settings", "Write a setting of an addon of a lane",
 	               operator_setting_route, operator_setting_contract),
-	OPERATOR_ROUTE("/v1/odoo-overrides/website-bootstrap", "Write what a lane's website is set up with, as an operator",
-	               operator_website_route, operator_website_contract),
+	OPERATOR_ROUTE("/v1/odoo-overrides/website-bootstrap",
+	               "Write what a lane's website is set up with, as an operator", operator_website_route,
+	               operator_website_contract),
 	OPERATOR_ROUTE("/v1/odoo-overrides/apply-status", "Say how the latest application of a lane's settings went",
 	               operator_apply_route, operator_apply_contract),
 	{ 0 },

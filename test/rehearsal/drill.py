@@ -22,9 +22,6 @@ from rehearsal.api import Api, ok  # noqa: E402
 from rehearsal.tenant import Life, Tenant  # noqa: E402
 
 PATIENCE = 120
-# What a reader wants to see of a long record.
-LONG = ("runtime_source", "verification_evidence", "runtime_identity", "evidence", "deployed_target", "resolved_target", "urls",
-        "observed_runtime_identity", "held_by", "lifted_by")
 _pause = threading.Event()
 
 
@@ -80,14 +77,18 @@ def finish(api, operation_id):
     raise AssertionError(f"operation {operation_id} did not end within {PATIENCE} s")
 
 
-def short(record, doubles):
-    """Without the long members, and with public addresses in place of the doubles'."""
-    if isinstance(record, dict):
-        return {name: short(value, doubles) for name, value in record.items()
-                if name not in LONG and value not in ("", None, [], {})}
-    if isinstance(record, list):
-        return [short(value, doubles) for value in record]
-    return record.replace(f"{doubles.odoo.url}/", "https://") if isinstance(record, str) else record
+def short(record, doubles, depth=0):
+    """The texts and numbers of a record, and of its parts what tells how they ended."""
+    shown = {}
+    for name, value in record.items():
+        if isinstance(value, dict) and depth == 0:
+            part = short(value, doubles, 1)
+            value = {key: part[key] for key in ("artifact_id", "status", "run_status", "readiness_status", "snapshot_name") if key in part}
+        if isinstance(value, str):
+            shown[name] = value.replace(f"{doubles.odoo.url}/", "https://")
+        elif isinstance(value, (bool, int)) or (isinstance(value, dict) and depth == 0):
+            shown[name] = value
+    return {name: value for name, value in shown.items() if value not in ("", {}) and name != "schema_version"}
 
 
 def verdict(tenant):
