@@ -134,6 +134,7 @@ static NO_ROLE_CHECK bool commit(struct tx *tx, struct err *err)
 	task_must_finish(t);
 	tx->is_committing = true;
 	struct request *r = request_new(c->link.db, REQUEST_IN_TX, t, &commit_query, NULL, 0);
+	r->is_commit = true;
 	if (conn_send(c, &commit_query, NULL, 0, r))
 		conn_sync(c);
 	if (!request_wait(t, c->link.db, r, &rows, err)) {
