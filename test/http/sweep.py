@@ -76,6 +76,7 @@ class Sweep:
             self.world.plane = plane
         try:
             yield plane
+            plane.log_lines[:] = [line for line in plane.log_lines if not line.startswith("launchplane: ")]   # of a refused start
             plane.check()
         finally:
             if plane.service is not None and plane.service.runs():
