@@ -287,7 +287,9 @@ static void reap(struct supervisor *s, unsigned slot)
 		close(w->report_fd);
 	if (s->o.on_worker_death)
 		s->o.on_worker_death(s->o.arg, slot, w->incarnation);
-	if (code == EXIT_CANNOT_START)
+	/* Once all have been ready the settings are right: what stops a successor, such as a database that is away, may
+	 * pass. */
+	if (code == EXIT_CANNOT_START && !s->said_ready)
 		stop(s, EXIT_CANNOT_START);
 	uint64_t now = now_ms();
 	w->start_at_ms = now + pause_after(w, now);
