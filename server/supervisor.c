@@ -480,6 +480,8 @@ int supervisor_run(const struct supervisor_options *options)
 	s->exit_code = EXIT_CANNOT_START;
 	if (!open_all(s, &err)) {
 		log_error(NULL, "supervisor.cannot_start", LOG_ERR(&err));
+		if (err.code && err.code->retry)
+			s->exit_code = EXIT_FAILURE; /* whoever started it may try again later */
 	} else {
 		raise_descriptor_limit();
 		listen_for_signals(s);
