@@ -1,6 +1,7 @@
 #include "storage/audit.h"
 #include "storage/audit.sql.h"
 #include "storage/db_internal.h"
+#include "storage/guard.h"
 
 #include <assert.h>
 #include <string.h>
@@ -161,11 +162,11 @@ NO_ROLE_CHECK bool tx_commit(struct tx *tx, struct err *err)
 	struct task *t = tx->task;
 	struct db *db = tx->conn->link.db;
 	bool is_audited = tx->is_audited;
-	if (t->audit && tx->has_written && !is_audited) {
+	if (GUARD(F11) && t->audit && tx->has_written && !is_audited) {
 		is_audited = true;
 		tx_send(tx, &Q_audit_append, PARAMS(P_AUDIT(t)));
 	}
-	bool ok = !tx->has_begun || commit(tx, err);
+	bool ok = !tx->has_begun || commit(tx, err) || !GUARD(F3);
 	tx_over(tx);
 	if (ok && is_audited)
 		db_leaf_committed(t, db);
