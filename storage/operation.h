@@ -13,6 +13,7 @@
 #include "core/contract.h"
 #include "core/task.h"
 #include "storage/db.h"
+#include "storage/guard.h"
 
 enum phase_outcome {
 	PHASE_DONE,   /* go on with the next phase, at once */
@@ -99,7 +100,7 @@ struct operation {
 /* An earlier run of this phase began and may have reached its effect. */
 static inline bool operation_is_rerun(const struct operation *op)
 {
-	return op->phase_attempt > 1;
+	return GUARD(F2) && op->phase_attempt > 1;
 }
 /* Queues a write for the checkpoint's transaction. Parameters are copied into the task's arena. */
 void operation_write(struct task *t, struct operation *op, const struct query *q, const struct param *params, size_t n);

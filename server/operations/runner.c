@@ -60,6 +60,12 @@ enum column {
 	COL_TRACEPARENT,
 };
 
+/* F1: the lease's end is the operation's next wake-up. */
+static int64_t lease_ms(const struct runner *r)
+{
+	return GUARD(F1) ? (int64_t)r->options.lease_ms : INT64_C(86400000) * 3650;
+}
+
 static const struct op_kind *kind_named(const struct runner *r, const char *name)
 {
 	for (const struct op_kind *const *k = r->options.kinds; *k; k++)
@@ -278,10 +284,10 @@ static SUSPENDS bool commit_step(struct task *t, struct operation *op, const str
 	if (!commit(t, op, &Q_operation_checkpoint,
 	            PARAMS(P_TEXT(op->operation_id), P_INT(op->fence), P_TEXT(s->phase->name),
 	                   P_TEXT(s->phase->public_phase), P_TEXT(state), P_BOOL(entered),
-	                   keeps ? P_NULL : P_INT(s->delay_ms), P_INT(r->options.lease_ms),
-	                   P_INT(limit_of(op, s->phase)), P_TEXT(op->deployment_record_id),
-	                   P_TEXT(op->release_tuple_id), P_INT(loop_clock_offset_ms(t->loop)), P_INT(s->failures),
-	                   P_TEXT(events_json(t, op)), P_TEXT(leaf)),
+	                   keeps ? P_NULL : P_INT(s->delay_ms), P_INT(lease_ms(r)), P_INT(limit_of(op, s->phase)),
+	                   P_TEXT(op->deployment_record_id), P_TEXT(op->release_tuple_id),
+	                   P_INT(loop_clock_offset_ms(t->loop)), P_INT(s->failures), P_TEXT(events_json(t, op)),
+	                   P_TEXT(leaf)),
 	            &rows))
 		return false;
 	op->phase = s->phase;
@@ -372,6 +378,8 @@ static struct step cancelled_step(const struct operation *op)
 
 static bool may_cancel(const struct operation *op)
 {
+	if (!GUARD(F10))
+		return false;
 	return op->phase->cancel == CANCEL_ANY || (op->phase->cancel == CANCEL_FIRST && !operation_is_rerun(op));
 }
 
@@ -451,8 +459,8 @@ static SUSPENDS void heart_main(struct task *t, void *arg)
 			break;
 		struct rows rows;
 		if (job->finished || !db_write(t, job->operation_id, &Q_operation_heartbeat,
-		                               PARAMS(P_TEXT(job->operation_id), P_INT(job->fence),
-		                                      P_INT(r->options.lease_ms), P_INT(loop_clock_offset_ms(t->loop))),
+		                               PARAMS(P_TEXT(job->operation_id), P_INT(job->fence), P_INT(lease_ms(r)),
+		                                      P_INT(loop_clock_offset_ms(t->loop))),
 		                               &rows, &err))
 			continue;
 		if (rows.changed == 0 && !job->finished) {
@@ -543,8 +551,8 @@ static SUSPENDS bool claim(struct task *t, struct runner *r, size_t *claimed, st
 	if (room == 0)
 		return true;
 	if (!db_write(t, "operation.claim", &Q_operation_claim,
-	              PARAMS(P_INT(room), P_TEXT(r->owner), P_INT(r->options.lease_ms),
-	                     P_INT(loop_clock_offset_ms(t->loop)), P_TEXT(r->kind_names)),
+	              PARAMS(P_INT(room), P_TEXT(r->owner), P_INT(lease_ms(r)), P_INT(loop_clock_offset_ms(t->loop)),
+	                     P_TEXT(r->kind_names)),
 	              &rows, err))
 		return false;
 	if (rows.n)

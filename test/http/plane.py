@@ -114,6 +114,7 @@ class Plane:
     def check(self):
         """The end of every test: a clean exit, no sanitizer report, no secret anywhere, sane log lines."""
         if self.service is not None and not self.killed:
+            self.api.close()             # a kept connection would be waited for
             code = self.terminate()
             assert code == 0, f"exit code {code}; the log ends with {self.log_lines[-5:]}"
         log = "\n".join(self.log_lines)
