@@ -8,8 +8,10 @@ import typing
 import live
 from checks import assert_accepted
 from evidence import put_tuple
+from lane_work import post_deploy_request, put_overrides
 from rehearsal.lane import CONFIRM_SETUP, Lane
 from rehearsal.service import run_to_end
+from rehearsal.tenant import ODOO, Life, Tenant
 from release import PROMOTE, SHIP, Product
 from replacement import APPLY
 
@@ -123,8 +125,61 @@ def submit_rekey(plane, world):
     return plane.post("/v1/secrets/rekey", {"reason": "rehearsal"}, key="sweep", headers=ASYNC)
 
 
+def tenant(plane):
+    made = Tenant(plane.doubles)
+    made.create_in_dokploy()
+    plane.secrets += made.secret_values()
+    instant(plane)
+    return made.prepare(plane)
+
+
+def tenant_with_overrides(plane):
+    made = tenant(plane)
+    put_overrides(plane)
+    return made
+
+
+def tenant_to_promote(plane):
+    made = tenant(plane)
+    life = Life(made, plane, plane.finish)
+    assert life.replace(made.second)["status"] == "pass"
+    assert life.capture("gate-1")["backup_status"] == "pass"
+    return made
+
+
+def tenant_promoted(plane):
+    made = tenant_to_promote(plane)
+    assert Life(made, plane, plane.finish).promote(made.second, "gate-1")["promotion_status"] == "pass"
+    return made
+
+
+def submit_bootstrap(plane, world):
+    return plane.post(f"{ODOO}/stable-bootstrap", world.bootstrap(), key="sweep")
+
+
+def submit_post_deploy(plane, world):
+    return plane.post(f"{ODOO}/post-deploy", post_deploy_request(world.testing), key="sweep", headers=ASYNC)
+
+
+def submit_backup_gate(plane, world):
+    return plane.post(f"{ODOO}/prod-backup-gate", world.gate("gate-1"), key="sweep", headers=ASYNC)
+
+
+def submit_prod_promotion(plane, world):
+    return plane.post(f"{ODOO}/prod-promotion", world.promotion(world.second, "gate-1"), key="sweep", headers=ASYNC)
+
+
+def submit_prod_rollback(plane, world):
+    return plane.post(f"{ODOO}/prod-rollback", world.rollback(world.first), key="sweep", headers=ASYNC)
+
+
 SCENARIOS = {
     "odoo_stable_target_replacement": Scenario(lane_elsewhere, submit_replacement),
+    "odoo_stable_bootstrap": Scenario(tenant_with_overrides, submit_bootstrap),
+    "odoo_post_deploy": Scenario(tenant_with_overrides, submit_post_deploy),
+    "odoo_prod_backup_gate": Scenario(tenant, submit_backup_gate),
+    "odoo_prod_promotion": Scenario(tenant_to_promote, submit_prod_promotion),
+    "odoo_prod_rollback": Scenario(tenant_promoted, submit_prod_rollback),
     "ship": Scenario(product, submit_ship),
     "promote": Scenario(promotable, submit_promote),
     "dokploy_target_setup": Scenario(lane_and_server, submit_setup),
