@@ -464,6 +464,17 @@ static void listen_for_signals(struct supervisor *s)
 		s->watchdog_ms = watchdog_us / 2000 ? watchdog_us / 2000 : 1;
 }
 
+/* The hook may wait for a child with libuv, which learns of its end by SIGCHLD; one that the descriptor took before is
+ * raised once more. */
+static void hear_of_children(void)
+{
+	sigset_t mask;
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_UNBLOCK, &mask, NULL);
+	raise(SIGCHLD);
+}
+
 int supervisor_run(const struct supervisor_options *options)
 {
 	struct err err = { 0 };
@@ -487,6 +498,7 @@ int supervisor_run(const struct supervisor_options *options)
 		listen_for_signals(s);
 		s->ready_by_ms = now_ms() + s->o.ready_ms;
 		supervise(s);
+		hear_of_children();
 		if (s->o.after_workers)
 			s->o.after_workers(s->o.arg);
 		log_info(NULL, "supervisor.ended", I("exit_code", s->exit_code));

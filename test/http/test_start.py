@@ -7,7 +7,7 @@ import pytest
 
 from plane import Plane
 from rehearsal import policy as policies
-from rehearsal.service import BINARY, run_to_end
+from rehearsal.service import BINARY, Service, run_to_end
 
 
 @pytest.fixture
@@ -153,3 +153,16 @@ def test_the_service_survives_a_database_that_goes_away_and_comes_back(plane):
 def test_the_binary_lists_no_missing_library():
     listed = subprocess.run(["ldd", str(BINARY)], capture_output=True, text=True, check=True)
     assert "not found" not in listed.stdout
+
+
+def test_an_embedded_postgresql_ends_with_the_service(doubles, state_dir):
+    """The end of the server is heard of: nobody waits for the time limit of an orderly stop."""
+    state_dir.chmod(0o755)
+    log = []
+    service = Service("--embedded-postgres", "--state-dir", str(state_dir), settings={
+        "LAUNCHPLANE_LISTEN": "127.0.0.1:0", "LAUNCHPLANE_SERVICE_AUDIENCE": doubles.issuer.audience,
+        "LAUNCHPLANE_OIDC_ISSUER": doubles.issuer.url, "LAUNCHPLANE_WORKERS": "1", "LAUNCHPLANE_POLICY_TOML": policies.for_lanes(),
+        "LAUNCHPLANE_MASTER_ENCRYPTION_KEY": "bm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm4="}, keep_log=log)
+    service.wait_until_ready(120)
+    assert service.terminate(25) == 0, log[-3:]
+    assert not (state_dir / "postgres" / "data" / "postmaster.pid").exists()
