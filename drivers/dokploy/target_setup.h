@@ -44,7 +44,7 @@ struct target_setup_state {
 	struct strings domains, missing_domains, warnings;
 	LIST_OF(struct setup_route) routes;
 	int64_t looked_since_ms, create_requests;
-	bool create_unanswered; /* a request went out, and nobody said what came of it */
+	bool create_unanswered;  /* a request went out, and nobody said what came of it */
 	const struct json *plan; /* of a refusal because the pinned plan is not this one */
 };
 extern const struct contract target_setup_state_contract;

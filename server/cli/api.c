@@ -219,8 +219,7 @@ static bool request_body(struct arena *a, const struct api_request *r, const cha
 	if (command_has_options(r->command, input_settings)) {
 		const char *path = setting(s, "--input-file");
 		bool may_lack = (call->flags & API_FLAGS_DO) && !path;
-		if (!may_lack &&
-		    (!setting_required(s, "--input-file", &path, err) || !read_input(a, path, &body, err)))
+		if (!may_lack && (!setting_required(s, "--input-file", &path, err) || !read_input(a, path, &body, err)))
 			return false;
 		if (call->input_member) {
 			value = body;
@@ -235,8 +234,7 @@ static bool request_body(struct arena *a, const struct api_request *r, const cha
 			set_members(a, &body, g->member, value);
 		} else if (g->fallback && !json_path(&body, g->member)) {
 			bool is_time = strcmp(g->fallback, "now") == 0;
-			set_path(a, &body, g->member,
-			         json_of_str(is_time ? time_text(a) : g->fallback));
+			set_path(a, &body, g->member, json_of_str(is_time ? time_text(a) : g->fallback));
 		}
 	if (call->flags & (API_MODES | API_POLICY)) {
 		const char *dry_run = call->flags & API_MODES ? "dry-run" : "dry_run";

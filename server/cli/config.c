@@ -166,8 +166,8 @@ static const struct api_call onboarding_apply = { "POST", "/v1/product-onboardin
 const struct command config_commands[] = {
 	{ "product-profiles", "list", "All product profiles", NULL, 0, profile_list_options, api_run, &profile_list },
 	{ "product-profiles", "show", "One product profile", "PRODUCT", 1, show_options, api_run, &profile_show },
-	{ "product-profiles", "upsert", "Write a product profile, from flags, from a file, or flags over a file", NULL, 0,
-	  profile_options, api_run, &profile_upsert },
+	{ "product-profiles", "upsert", "Write a product profile, from flags, from a file, or flags over a file", NULL,
+	  0, profile_options, api_run, &profile_upsert },
 	{ "product-config", "apply", "Plan or write runtime values and secrets of one place", NULL, 0, config_options,
 	  config_run, &config_apply },
 	{ "product-onboarding", "apply", "Plan or make a product with all it needs from one manifest", NULL, 0,
