@@ -246,6 +246,8 @@ bool dokploy_compose_one(struct task *t, struct dokploy *d, const char *compose_
 		.server_id = text_of(&row, "serverId"),
 		.custom_git_url = text_of(&row, "customGitUrl"),
 		.custom_git_branch = text_of(&row, "customGitBranch"),
+		.repository = text_of(&row, "repository"),
+		.branch = text_of(&row, "branch"),
 		.custom_git_ssh_key_id = text_of(&row, "customGitSSHKeyId"),
 		.auto_deploy = json_bool(&row, "autoDeploy", false),
 		.randomize = json_bool(&row, "randomize", false),
@@ -618,6 +620,10 @@ bool dokploy_application_one(struct task *t, struct dokploy *d, const char *appl
 		.password = text_of(&row, "password"),
 		.environment_id = text_of(&row, "environmentId"),
 		.server_id = text_of(&row, "serverId"),
+		.custom_git_url = text_of(&row, "customGitUrl"),
+		.custom_git_branch = text_of(&row, "customGitBranch"),
+		.repository = text_of(&row, "repository"),
+		.branch = text_of(&row, "branch"),
 		.create_env_file = json_bool(&row, "createEnvFile", true),
 	};
 	read_domains(t->arena, json_get(&row, "domains"), &out->domains);

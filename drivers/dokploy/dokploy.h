@@ -56,6 +56,7 @@ struct dokploy_compose {
 	const char *environment_id, *environment_name, *project_id, *project_name;
 	const char *server_id; /* "": Dokploy's own host */
 	const char *custom_git_url, *custom_git_branch, *custom_git_ssh_key_id;
+	const char *repository, *branch; /* of a source at GitHub */
 	bool auto_deploy, randomize, isolated_deployment;
 	struct dokploy_domains domains;
 	struct dokploy_deployments deployments; /* in no order */
@@ -96,6 +97,7 @@ struct dokploy_application {
 	const char *password;                   /* of the registry; never to be shown */
 	const char *description;                /* NULL when it is not a string */
 	const char *environment_id, *environment_name, *project_id, *project_name, *server_id;
+	const char *custom_git_url, *custom_git_branch, *repository, *branch;
 	bool create_env_file;
 	struct dokploy_domains domains;
 	struct dokploy_deployments deployments; /* in no order */

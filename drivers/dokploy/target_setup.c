@@ -130,6 +130,8 @@ static const struct field state_fields[] = {
 	F_STRINGS(target_setup_state, warnings, 0),
 	F_LIST(target_setup_state, routes, 0, &route_contract),
 	F_INT(target_setup_state, looked_since_ms, 0),
+	F_INT(target_setup_state, create_requests, 0),
+	F_BOOL(target_setup_state, create_unanswered, 0),
 	F_JSON(target_setup_state, plan, 0),
 	F_END,
 };

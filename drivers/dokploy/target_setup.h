@@ -43,7 +43,8 @@ struct target_setup_state {
 	const char *app_name, *server_id, *project_id, *environment_id;
 	struct strings domains, missing_domains, warnings;
 	LIST_OF(struct setup_route) routes;
-	int64_t looked_since_ms;
+	int64_t looked_since_ms, create_requests;
+	bool create_unanswered;  /* a request went out, and nobody said what came of it */
 	const struct json *plan; /* of a refusal because the pinned plan is not this one */
 };
 extern const struct contract target_setup_state_contract;

@@ -5,7 +5,9 @@
 #include "storage/codes.h"
 #include "storage/target.sql.h"
 
-#define SETTLE_MS 5000 /* how long a creation that went out may still take to show */
+#define SETTLE_MS       30000 /* how long a creation that went out may still take to show */
+#define LOOK_MS         1000
+#define CREATE_REQUESTS 3
 
 static enum phase_outcome failed(struct err *err)
 {
@@ -77,8 +79,40 @@ typedef bool (*list_fn)(struct task *t, struct dokploy *d, const struct operatio
 typedef bool (*make_fn)(struct task *t, struct dokploy *d, const struct operation *op, const char **id,
                         struct err *err);
 
-/* Makes one thing, once. A later run may come after the request: it looks for the mark, and waits a little before it
- * believes that there is none. */
+/* What went out unanswered has had the time to show. */
+static bool is_settled(struct task *t, struct target_setup_state *s)
+{
+	int64_t now = loop_wall_ms(t->loop);
+	s->looked_since_ms = s->looked_since_ms ? s->looked_since_ms : now;
+	return now - s->looked_since_ms >= SETTLE_MS;
+}
+
+static enum phase_outcome made(struct target_setup_state *s)
+{
+	s->looked_since_ms = 0;
+	s->create_requests = 0;
+	s->create_unanswered = false;
+	return PHASE_DONE;
+}
+
+/* A creation failed. Certainly not carried out: asked again soon. Else the next run looks for it first. */
+static enum phase_outcome not_made(struct operation *op, const struct dokploy *d, struct err *err)
+{
+	struct target_setup_state *s = op->state;
+	if (err->code == &E_cancelled)
+		return failed(err);
+	if (d->maybe_done) {
+		s->create_unanswered = true;
+		return operation_again(op, LOOK_MS);
+	}
+	if (!dokploy_may_retry(err) || s->create_requests >= CREATE_REQUESTS)
+		return failed(err);
+	return s->create_unanswered ? operation_again(op, LOOK_MS)
+	                            : operation_goto(op, op->phase->name, 2000u << s->create_requests);
+}
+
+/* Makes one thing, once. A later run may come after a request: it looks for the mark, and waits before it believes that
+ * there is none. A request that shows later than that is found beside the second one, and a person decides. */
 static NO_ROLE_CHECK enum phase_outcome make_once(struct task *t, struct operation *op, list_fn list, make_fn make,
                                                   const char **id, struct err *err)
 {
@@ -89,20 +123,32 @@ static NO_ROLE_CHECK enum phase_outcome make_once(struct task *t, struct operati
 		return PHASE_DONE;
 	if (!dokploy_open(t, &d, err))
 		return failed(err);
-	if (operation_is_rerun(op)) {
-		int64_t now = loop_wall_ms(t->loop);
+	bool was_asked = s->create_unanswered || operation_is_rerun(op);
+	if (was_asked) {
 		if (!list(t, &d, op, &things, err) || !find_marked(t, op, &things, id, err))
 			return failed(err);
-		if ((*id)[0]) {
-			s->looked_since_ms = 0;
-			return PHASE_DONE;
-		}
-		s->looked_since_ms = s->looked_since_ms ? s->looked_since_ms : now;
-		if (now - s->looked_since_ms < SETTLE_MS)
-			return operation_again(op, 1000);
+		if ((*id)[0])
+			return made(s);
+		if (!is_settled(t, s))
+			return operation_again(op, LOOK_MS);
 	}
 	s->looked_since_ms = 0;
-	return make(t, &d, op, id, err) ? PHASE_DONE : failed(err);
+	if (s->create_requests >= CREATE_REQUESTS) {
+		err_set(err, &E_upstream_lost,
+		        "Dokploy was asked %lld times and nothing with the mark %s appeared; look there before trying "
+		        "again",
+		        (long long)s->create_requests, mark_of(t->arena, op));
+		return PHASE_FAILED;
+	}
+	s->create_requests++;
+	if (!make(t, &d, op, id, err))
+		return not_made(op, &d, err);
+	if (was_asked) {
+		const char *only;
+		if (!list(t, &d, op, &things, err) || !find_marked(t, op, &things, &only, err))
+			return failed(err);
+	}
+	return made(s);
 }
 
 static SUSPENDS bool list_projects(struct task *t, struct dokploy *d, const struct operation *op,
@@ -256,6 +302,16 @@ static void note_route(struct task *t, struct target_setup_state *s, const char 
 		        arena_printf(t->arena, "Dokploy has %zu rows of %s; remove all but one", route->rows, host));
 }
 
+static bool lacks_route(const struct dokploy_domains *live, const struct strings *hosts)
+{
+	size_t rows;
+	for (size_t i = 0; i < hosts->n; i++)
+		if (!domain_of_host(live, hosts->v[i], &rows))
+			return true;
+	return false;
+}
+
+/* A route that a lost answer was about may show late: a later run waits for it before it makes one. */
 static SUSPENDS enum phase_outcome setup_domains(struct task *t, struct operation *op, struct err *err)
 {
 	const struct target_setup *r = op->request;
@@ -266,6 +322,9 @@ static SUSPENDS enum phase_outcome setup_domains(struct task *t, struct operatio
 		return PHASE_DONE;
 	if (!dokploy_open(t, &d, err) || !dokploy_domains_of_compose(t, &d, s->target_id, &live, err))
 		return failed(err);
+	if (operation_is_rerun(op) && lacks_route(&live, &s->domains) && !is_settled(t, s))
+		return operation_again(op, LOOK_MS);
+	s->looked_since_ms = 0;
 	for (size_t i = 0; i < s->domains.n; i++) {
 		struct domain_route route;
 		if (!domain_route_host(t, &d, &live, s->target_id, s->domains.v[i], r->runtime_port.value, &route, err))

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define INPUT_MAX (2u << 20)
 
@@ -128,6 +129,8 @@ static bool argument_value(const struct settings *s, const struct argument *g, s
 		       err_set(err, &E_invalid_request, "%s must be a whole number, not \"%s\"", g->flag, text);
 	case ARGUMENT_ENV_FILE:
 		return read_env_file(s->arena, text, out, err);
+	case ARGUMENT_JSON:
+		return json_parse(s->arena, text, strlen(text), g->flag, out, err);
 	case ARGUMENT_LIST:
 		*out = lines_of(s->arena, text);
 		return true;
@@ -198,14 +201,25 @@ static bool check_required(const struct settings *s, const struct api_call *call
 	return true;
 }
 
+static const char *time_text(struct arena *a)
+{
+	char text[32];
+	struct tm tm;
+	time_t now = time(NULL);
+	gmtime_r(&now, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	return arena_strdup(a, text);
+}
+
 static bool request_body(struct arena *a, const struct api_request *r, const char **out, struct err *err)
 {
 	const struct settings *s = r->settings;
 	const struct api_call *call = r->command->call;
 	struct json body = json_object(), value;
 	if (command_has_options(r->command, input_settings)) {
-		const char *path;
-		if (!setting_required(s, "--input-file", &path, err) || !read_input(a, path, &body, err))
+		const char *path = setting(s, "--input-file");
+		bool may_lack = (call->flags & API_FLAGS_DO) && !path;
+		if (!may_lack && (!setting_required(s, "--input-file", &path, err) || !read_input(a, path, &body, err)))
 			return false;
 		if (call->input_member) {
 			value = body;
@@ -218,6 +232,9 @@ static bool request_body(struct arena *a, const struct api_request *r, const cha
 			if (!argument_value(s, g, &value, err))
 				return false;
 			set_members(a, &body, g->member, value);
+		} else if (g->fallback && !json_path(&body, g->member)) {
+			bool is_time = strcmp(g->fallback, "now") == 0;
+			set_path(a, &body, g->member, json_of_str(is_time ? time_text(a) : g->fallback));
 		}
 	if (call->flags & (API_MODES | API_POLICY)) {
 		const char *dry_run = call->flags & API_MODES ? "dry-run" : "dry_run";

@@ -17,6 +17,7 @@ enum argument_kind {
 	ARGUMENT_FALSE,    /* a switch that sends false */
 	ARGUMENT_ENV_FILE, /* a file of KEY=VALUE lines: an object of texts */
 	ARGUMENT_LIST,     /* a flag that may be given several times: a list of texts */
+	ARGUMENT_JSON,     /* a JSON document */
 };
 
 struct argument {
@@ -25,6 +26,7 @@ struct argument {
 	                       "{name}": that part of the path */
 	enum argument_kind kind;
 	bool is_required;
+	const char *fallback; /* sent when neither the flag nor the input file has the member; "now": the time */
 };
 
 struct column {
@@ -38,6 +40,7 @@ enum {
 	API_DOCUMENT = 1 << 2,  /* the answer is a document for machines: always printed as it came */
 	API_TEXT = 1 << 4,      /* member is a text, printed as it is */
 	API_POLICY = 1 << 3,    /* a change of the policy: modes likewise, and the product is launchplane */
+	API_FLAGS_DO = 1 << 5,  /* the input file may be left out: the flags make the body */
 };
 
 struct api_call {

@@ -321,8 +321,24 @@ static SUSPENDS bool read_live(struct direct *d, const struct dokploy_target *ta
 		                                                ? "raw"
 		                                                : application.source_type,
 		                         .compose_path = "",
+		                         .custom_git_url = application.custom_git_url,
+		                         .custom_git_branch = application.custom_git_branch,
+		                         .repository = application.repository,
+		                         .branch = application.branch,
 		                         .env = application.env };
 	return true;
+}
+
+/* A URL may carry a token before the host; what is shown does not. */
+static const char *without_user(struct arena *a, const char *url)
+{
+	const char *scheme = strstr(url, "://");
+	if (!scheme)
+		return url;
+	const char *host = scheme + 3, *end = host + strcspn(host, "/?#"), *at = end;
+	while (at > host && at[-1] != '@')
+		at--;
+	return at == host ? url : arena_printf(a, "%.*s%s", (int)(host - url), url, at);
 }
 
 static SUSPENDS bool show_live_target(struct direct *d, struct buf *out, struct err *err)
@@ -364,6 +380,10 @@ static SUSPENDS bool show_live_target(struct direct *d, struct buf *out, struct 
 	jo_kv(&o, "name", live.name);
 	jo_kv(&o, "app_name", live.app_name);
 	jo_kv(&o, "source_type", live.source_type);
+	jo_kv(&o, "custom_git_url", without_user(d->t->arena, live.custom_git_url));
+	jo_kv(&o, "custom_git_branch", live.custom_git_branch);
+	jo_kv(&o, "repository", live.repository);
+	jo_kv(&o, "branch", live.branch);
 	jo_kv(&o, "compose_path", live.compose_path);
 	jo_key(&o, "environment");
 	jo_open(&o, '{');

@@ -182,9 +182,17 @@ class Dokploy:
         rule = self.faults.pick(http.method, procedure, sent)
         if rule is not None and not await self._before(rule, seen, http):
             return web.Response()
+        if rule is not None and rule.transport == "drop_late":
+            return await asyncio.shield(asyncio.ensure_future(self._land_late(rule, seen, http, malformed)))
         status, body = await self._answer(http, seen, malformed, rule)
         seen.status = status
         return await self._after(rule, seen, http, status, body)
+
+    async def _land_late(self, rule, seen, http, malformed):
+        http.transport.abort()
+        await self._held(rule)
+        await self._answer(http, seen, malformed, rule)
+        return web.Response()
 
     async def _read(self, http):
         if http.method == "GET":

@@ -31,7 +31,7 @@ class Rule:
         self.status = None
         self.body = None
         self.delay_seconds = 0.0
-        self.transport = None        # drop_before, drop_after, hang, truncate
+        self.transport = None        # drop_before, drop_after, drop_late, hang, truncate
         self.hold = None             # before, after
         self.lies = {}
         self.reached = threading.Event()
@@ -64,6 +64,11 @@ class Rule:
 
     def drop_after(self):
         self.transport = "drop_after"
+        return self
+
+    def drop_late(self):
+        """The connection goes at once, the effect comes when the rule is released."""
+        self.transport = "drop_late"
         return self
 
     def hang(self):

@@ -271,6 +271,12 @@ def test_the_live_target_is_shown_by_its_build_keys(plane, lane):
     assert document["artifact_runtime_contract"]["artifact_ready"] is True
     row["env"] += "\nODOO_ADDON_REPOSITORIES=example-org/a@main,example-org/b@" + "a" * 40
     row["sourceType"] = "git"
-    contract = bare(*words, **settings).json()["artifact_runtime_contract"]
+    row.update(customGitUrl="https://robot:hidden-word@git.example.com/shop.git", customGitBranch="main", repository="shop", branch="stable")
+    again = bare(*words, **settings)
+    assert "hidden-word" not in again.out
+    source = again.json()["live_target"]
+    assert [source[name] for name in ("custom_git_url", "custom_git_branch", "repository", "branch")] == [
+        "https://git.example.com/shop.git", "main", "shop", "stable"]
+    contract = again.json()["artifact_runtime_contract"]
     assert contract["artifact_ready"] is False and len(contract["blockers"]) == 2
     assert contract["mutable_addon_refs"] == ["example-org/a@main"]

@@ -194,6 +194,20 @@ def test_an_operator_applies_only_what_a_dry_run_has_shown(prepared):
                           " WHERE route_path LIKE '%%(dry-run)'") == [{"n": 1}]
 
 
+def test_an_operator_may_pin_the_plan_of_the_dry_run(prepared):
+    """The digest is no part of what the dry-run has to match, and holds when somebody was quicker"""
+    def send(**changes):
+        return prepared.post("/v1/product-config/apply", config(**changes), token=TOKENS["local_operators"])
+
+    digest = assert_accepted(send())["result"]["plan_digest"]
+    other = config(runtime_env={"SHOP_NAME": "Quicker"}, mode="apply")
+    assert_accepted(prepared.post("/v1/product-config/apply", other, token=TOKENS["local_admins"]))
+    before = prepared.counts()
+    stale = assert_rejected(send(mode="apply", plan_digest=digest), 409, "plan_changed")
+    assert stale["plan"]["plan_digest"] != digest and prepared.counts() == before
+    assert_accepted(send(mode="apply", plan_digest=stale["plan"]["plan_digest"]))
+
+
 def test_a_dry_run_counts_for_its_identity_and_outlives_the_service(prepared, make_plane):
     """core 2.5: the same subject with another label is somebody else"""
     def another(**changes):

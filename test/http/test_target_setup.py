@@ -224,6 +224,54 @@ def test_an_answer_that_is_lost_makes_nothing_twice(plane, lane, procedure):
     assert plane.doubles.dokploy.effects("POST", procedure) == 1
 
 
+CREATIONS = ["project.create", "environment.create", "compose.create", "domain.create"]
+
+
+def looks_again(plane, seconds=0):
+    """The operation has looked for what it asked for, after these seconds."""
+    plane.pass_time(seconds)
+    seen = len(plane.doubles.dokploy.requests)
+    wait_until(lambda: plane.pass_time(1) or len(plane.doubles.dokploy.requests) >= seen + 2, "another look at Dokploy", 60)
+
+
+@pytest.mark.parametrize("procedure", CREATIONS)
+def test_a_creation_that_shows_late_is_waited_for(plane, lane, procedure):
+    """The connection was lost at once, the thing appears ten seconds later"""
+    rule = plane.doubles.dokploy.on("POST", procedure).times(1).drop_late()
+    operation_id = submitted(plane, create(lane, domains=["prod.example.com"], runtime_port=8069))
+    assert rule.reached.wait(60)
+    looks_again(plane)
+    looks_again(plane, 10)
+    assert plane.doubles.dokploy.calls("POST", procedure) == 1
+    rule.release()
+    wait_until(lambda: plane.doubles.dokploy.effects("POST", procedure) == 1, "the late effect", 60)
+    assert plane.finish(operation_id)["status"] == "pass"
+    assert plane.doubles.dokploy.calls("POST", procedure) == 1
+
+
+@pytest.mark.parametrize("procedure", CREATIONS[:3])
+def test_a_creation_that_shows_beside_its_second_request_is_for_a_person(plane, lane, procedure):
+    """Later than anybody waits: two things with one mark are named, and nothing is recorded"""
+    late = plane.doubles.dokploy.on("POST", procedure).times(1).drop_late()
+    second = plane.doubles.dokploy.on("POST", procedure).times(1).hold_before()
+    operation_id = submitted(plane, create(lane))
+    assert late.reached.wait(60)
+    wait_until(lambda: plane.pass_time(5) or second.reached.is_set(), "the second request", 60)
+    late.release()
+    wait_until(lambda: plane.doubles.dokploy.effects("POST", procedure) == 1, "the late effect", 60)
+    second.release()
+    operation = plane.finish(operation_id)
+    assert (operation["status"], operation["error_code"]) == ("fail", "operation_reconciliation_required")
+    assert rows_of(plane, "prod") == [0, 0, 0]
+
+
+def test_a_creation_is_asked_for_three_times_at_most(plane, lane):
+    rule = plane.doubles.dokploy.on("POST", "project.create").drop_before()
+    operation = plane.finish(submitted(plane, create(lane)))
+    assert (operation["status"], operation["error_code"]) == ("fail", "upstream_lost")
+    assert rule.struck == 3
+
+
 def test_a_creation_that_fails_on_the_way_says_what_it_made(plane, lane):
     """Resumable: a new request goes on from there"""
     plane.doubles.dokploy.on("POST", "compose.create").answer(403)

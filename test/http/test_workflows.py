@@ -1,4 +1,5 @@
 """The manual workflows: their syntax and inputs, and that their scripts ask the service for what it understands. PTGT-17, PENV, CUT-02, CUT-24."""
+import base64
 import json
 import os
 import pathlib
@@ -8,6 +9,9 @@ import subprocess
 
 import pytest
 import yaml
+
+import live
+from rehearsal.policy import lane_rules, render, workflow_rule
 
 FOLDER = pathlib.Path(__file__).parents[2] / ".github/workflows"
 WORKFLOWS = {
@@ -19,6 +23,12 @@ WORKFLOWS = {
     "product-legacy-context-cleanup": ("Product Legacy Context Cleanup",
                                        {"product", "source_context", "target_context", "dry_run", "plan_digest", "reason"},
                                        {"product", "source_context", "target_context", "dry_run"}),
+    "tracked-target-logs": ("Tracked Target Logs", {"context", "instance", "lines", "since", "search"}, {"context", "instance", "lines", "since"}),
+    "live-target-runtime": ("live-target-runtime", {"product", "context", "instance", "dry_run", "deploy", "plan_digest", "reason"},
+                            {"product", "context", "instance", "dry_run", "deploy"}),
+    "dokploy-target-setup": ("Dokploy Target Setup", {"request", "dry_run", "plan_digest", "reason", "confirmation"}, {"request", "dry_run"}),
+    "product-onboarding": ("Product Onboarding", {"manifest_base64", "dry_run", "plan_digest", "reason", "confirmation"},
+                           {"manifest_base64", "dry_run"}),
 }
 needs_tools = pytest.mark.skipif(not (shutil.which("jq") and shutil.which("curl")), reason="jq and curl run the scripts")
 
@@ -114,6 +124,75 @@ def test_cutover_and_cleanup_reach_their_routes(plane, lane, tmp_path):
     assert run("product-legacy-context-cleanup", DRY_RUN="false")["applied"] is True
 
 
+def answer_of(tmp_path):
+    return json.loads((tmp_path / "artifact/answer.json").read_text())
+
+
+@needs_tools
+def test_logs_of_a_target_are_taken_redacted(plane, lane, tmp_path):
+    """DOK-30"""
+    plane.secrets.append("hunter2-planted")
+    plane.doubles.dokploy.log_lines["web"] = ["web is up", "DB_PASSWORD=hunter2-planted"]
+
+    def run(**changes):
+        env = {"CONTEXT": "shop", "INSTANCE": "testing", "LINES": "50", "SINCE": "all", "SEARCH": "", **changes}
+        return run_script("tracked-target-logs", "Ask the service", plane, tmp_path, **env)
+
+    assert run() == 0
+    text = (tmp_path / "artifact/answer.json").read_text()
+    assert "web is up" in text and "hunter2-planted" not in text
+    assert run(INSTANCE="prod") != 0
+    assert run(LINES="5000") != 0
+
+
+@needs_tools
+def test_live_runtime_is_compared_and_applied(plane, lane, tmp_path):
+    """LIVE-10, LIVE-11"""
+    live.expect(plane, lane, "ODOO_WORKERS")
+    live.record(plane, lane, {"ODOO_WORKERS": "4"})
+    env = {"PRODUCT": lane.product, "CONTEXT": lane.context, "INSTANCE": lane.instance, "DRY_RUN": "true", "DEPLOY": "false",
+           "PLAN_DIGEST": "", "REASON": "review"}
+    assert run_script("live-target-runtime", "Ask the service", plane, tmp_path, **env) == 0
+    reviewed = answer_of(tmp_path)["result"]
+    assert "ODOO_WORKERS" in reviewed["runtime_environment"]["changed_keys"]
+    wrong = {**env, "DRY_RUN": "false", "PLAN_DIGEST": "0" * 64, "GITHUB_RUN_ID": "2"}
+    assert run_script("live-target-runtime", "Ask the service", plane, tmp_path, **wrong) != 0
+    pinned = {**env, "DRY_RUN": "false", "PLAN_DIGEST": reviewed["plan_digest"]}
+    assert run_script("live-target-runtime", "Ask the service", plane, tmp_path, **pinned) == 0
+    assert answer_of(tmp_path)["result"]["apply"]["applied"] is True
+
+
+@needs_tools
+def test_a_target_is_set_up(plane, lane, tmp_path):
+    """DOK-34: without the exact phrase nothing happens"""
+    request = {"operation": "reconcile-compose-domain", "context": "shop", "instance": "testing", "domains": ["one.example.com"],
+               "runtime_port": 8069}
+
+    def run(dry_run, request=request, confirmation="", number="1"):
+        return run_script("dokploy-target-setup", "Ask the service", plane, tmp_path, REQUEST=json.dumps(request), DRY_RUN=dry_run,
+                          PLAN_DIGEST="", REASON="phase two", CONFIRMATION=confirmation, GITHUB_RUN_ID=number)
+
+    assert run("true") == 0
+    assert run("false") != 0
+    assert run("true", {**request, "mode": "apply"}) != 0
+    assert run("false", confirmation="APPLY DOKPLOY TARGET SETUP", number="2") == 0
+    assert answer_of(tmp_path)["result"]["applied"] is True
+
+
+@needs_tools
+def test_a_product_is_onboarded(plane, lane, tmp_path):
+    document = {"product": "launchplane", "display_name": "Site", "repository": "example-org/site", "image_repository": "registry.example.com/site",
+                "runtime_port": 8080, "health_path": "/healthz", "lanes": [{"instance": "testing", "context": "site"}]}
+
+    def run(dry_run, text=json.dumps(document), confirmation="", number="1"):
+        return run_script("product-onboarding", "Ask the service", plane, tmp_path, DRY_RUN=dry_run, PLAN_DIGEST="", REASON="new",
+                          MANIFEST_BASE64=base64.b64encode(text.encode()).decode(), CONFIRMATION=confirmation, GITHUB_RUN_ID=number)
+
+    assert run("true") == 0
+    assert run("false") != 0 and run("true", "no object") != 0
+    assert run("false", confirmation="APPLY PRODUCT ONBOARDING", number="2") == 0
+
+
 class Answers:
     """Stands for the service's environment read model."""
 
@@ -144,6 +223,23 @@ def environment(trust, **more):
     return {"status": "ok", "environment": {
         "target": {"provider": "dokploy", "target_type": "compose", "target_id": "raw-target-id", "trust_state": trust}, "trust_state": "recorded",
         "runtime_settings": [{"env_keys": ["RAW_KEY"]}], "managed_secrets": [], "base_url": "https://raw.example.com", **more}}
+
+
+@needs_tools
+@pytest.mark.policy(render(github_actions=[*lane_rules(), workflow_rule(["product_environment.read"])]))
+def test_environment_evidence_of_the_service_itself(plane, lane, tmp_path):
+    """PENV-04..08: recorded authority passes, and fails once it is gone"""
+    def run():
+        wanted = json.dumps([{"product": lane.product, "environment": lane.instance}])
+        code = run_script("product-environment-evidence", "Read each environment", plane, tmp_path, ENVIRONMENTS=wanted)
+        return code, json.loads((tmp_path / "artifact/evidence.json").read_text())["environments"][0]
+
+    code, evidence = run()
+    assert (code, evidence["http_status"], evidence["provider"], evidence["target_trust_state"]) == (0, 200, "dokploy", "recorded")
+    assert evidence["managed_secret_count"] > 0
+    plane.query("DELETE FROM launchplane_provider_targets")
+    code, evidence = run()
+    assert (code, evidence["http_status"], evidence["target_trust_state"]) == (1, 200, "missing")
 
 
 @needs_tools
