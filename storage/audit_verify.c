@@ -34,7 +34,7 @@ PRINTF(4, 5) static bool bad(struct check *c, uint64_t first, uint64_t last, con
 	struct audit_finding *f = &c->report->finding;
 	va_list args;
 	va_start(args, fmt);
-	vsnprintf(f->what, sizeof(f->what), fmt, args);
+	vsnprintf(f->what, sizeof(f->what), fmt, args); /* NOLINT(clang-analyzer-valist.Uninitialized) */
 	va_end(args);
 	f->is_bad = true;
 	f->first = first;

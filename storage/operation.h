@@ -56,6 +56,10 @@ struct op_kind {
 	/* Fills op->result and op->error_* and queues the records that the end writes. err is NULL when it passed. Runs
 	 * again when the final commit did not succeed. */
 	void (*conclude)(struct task *t, struct operation *op, const struct err *err);
+	/* Called when the operation is about to fail or to be cancelled (NULL: never). True sends it to op->next_phase
+	 * first, to leave the outside world in order. The kind keeps the failure in its state; the phase that has put
+	 * things in order fails with it, with op->is_final set. */
+	bool (*recover)(struct task *t, struct operation *op, const struct err *err);
 };
 
 struct op_write {
@@ -88,6 +92,7 @@ struct operation {
 	const struct json *result;
 	uint64_t again_ms;
 	const char *next_phase;
+	bool is_final; /* this run's failure ends the operation, whatever its code and the tries left */
 	struct op_write *writes, **writes_end;
 	struct op_event *events, **events_end;
 };

@@ -26,9 +26,11 @@ SELECT operation_id, request_fingerprint, launchplane_operation_document(o)
  WHERE kind = $1 AND idempotency_scope = $2 AND idempotency_key = $3;
 
 -- name: operation_active_on_lane
-SELECT operation_id, launchplane_operation_document(o)
+-- Lanes are held by context and instance; of another product's operation no more than its name is told.
+SELECT operation_id, CASE WHEN product = $1 THEN launchplane_operation_document(o)
+                          ELSE json_build_object('operation_id', operation_id, 'kind', kind, 'status', status) END
   FROM launchplane_operations o
- WHERE product = $1 AND context = $2 AND instance = $3 AND holds_lane AND status IN ('pending', 'running')
+ WHERE context = $2 AND instance = $3 AND holds_lane AND status IN ('pending', 'running')
  LIMIT 1;
 
 -- name: operation_read

@@ -88,6 +88,7 @@ struct step {
 	uint64_t delay_ms;
 	int failures;
 	bool enters; /* the phase counts its runs and its time anew */
+	bool recovers;
 	bool passed;
 	struct err err;
 };
@@ -146,7 +147,7 @@ static struct step judge(struct task *t, struct operation *op, enum phase_outcom
 		break;
 	}
 	int failures = op->failures + 1;
-	if (!err->code->retry || failures >= op->phase->tries || operation_is_overdue(t, op))
+	if (op->is_final || !err->code->retry || failures >= op->phase->tries || operation_is_overdue(t, op))
 		return finish_failed(err);
 	note_failure(t, op, "retry", err);
 	return (struct step){
@@ -276,7 +277,7 @@ static SUSPENDS bool commit_step(struct task *t, struct operation *op, const str
 {
 	struct rows rows;
 	bool entered = s->enters, keeps = s->kind == STEP_ADVANCE;
-	if (entered)
+	if (entered && !s->recovers)
 		operation_event(t, op, "phase_done", NULL);
 	const char *state = contract_text(t->arena, op->kind->state, op->state);
 	const char *leaf = leaf_of_step(t, op, s);
@@ -392,6 +393,18 @@ static SUSPENDS bool cancel_was_asked(struct task *t, struct operation *op)
 	return true;
 }
 
+/* A failure that must first be cleaned up after goes to the kind's phase for that. */
+static struct step recovered(struct task *t, struct operation *op, const struct step *failed)
+{
+	if (failed->kind != STEP_FINISH || failed->passed || !op->kind->recover ||
+	    !op->kind->recover(t, op, &failed->err))
+		return *failed;
+	note_failure(t, op, "recovering", &failed->err);
+	return (struct step){
+		.kind = STEP_REST, .phase = kind_phase(op->kind, op->next_phase), .enters = true, .recovers = true
+	};
+}
+
 /* Runs phases until one rests, the operation ends, or the lease is lost. */
 static SUSPENDS void run_operation(struct task *t, struct runner *r, struct job *job)
 {
@@ -420,6 +433,7 @@ static SUSPENDS void run_operation(struct task *t, struct runner *r, struct job 
 				return; /* we are told to stop: the next claim runs this phase again */
 			step = judge(t, &op, outcome, &err);
 		}
+		step = recovered(t, &op, &step);
 		if (step.kind == STEP_FINISH) {
 			commit_finish(t, &op, &step);
 			return;

@@ -27,12 +27,13 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "http")]
 
 import idle  # noqa: E402
 import operations  # noqa: E402
+import reads  # noqa: E402
 import machine  # noqa: E402
 from machine import Missing, pgbench, wrk  # noqa: E402
 from plane import LANES, Bench, queries, with_values  # noqa: E402
 
 SCRIPT = HERE / "load.lua"
-CASES = ("health", "read", "evidence", "operations", "idle", "start")
+CASES = ("health", "read", "reads", "evidence", "operations", "idle", "start")
 
 
 class Run:
@@ -154,13 +155,16 @@ class Run:
         self.row(f"GET inventory, {n} connections", "pgbench, 16 selects in a pipeline, 4 clients",
                  self.ratios("read", n, ("read", "pgbench, 16 in a pipeline"), 4), **self.figures("read", n))
 
+    def reads(self):
+        reads.measure(self)
+
     def evidence(self):
         bench = self.bench
         template, size = bench.template()
         environment = {"BENCH_BODY": str(template)}
         self.ask("evidence", 1, **environment)    # leaves rows for pgbench to imitate
-        idempotency, deployment, inventory, scope = bench.last_write()
-        variables = {"answer": idempotency, "deployment": deployment, "inventory": inventory, "scope": scope,
+        idempotency, deployment, inventory, scope, leaf = bench.last_write()
+        variables = {"answer": idempotency, "deployment": deployment, "inventory": inventory, "scope": scope, "leaf": leaf,
                      "fingerprint": "0" * 64, "trace": "launchplane_req_" + "0" * 32}
         script, together = bench.directory / "write.sql", bench.directory / "write16.sql"
         script.write_text(f"\\set key random(1, 9000000000000000000)\n\\set lane random(0, {LANES - 1})\n{self.store('')}",
@@ -177,6 +181,11 @@ class Run:
                 programs.append(lambda n=n, limit=limit: self.sql("pgbench", script, limit, variables, beside=n))
             programs.append(lambda n=n: self.ask("evidence", n, **environment))
         programs.append(lambda: self.sql("pgbench, 16 a commit", together, 4, variables, 16))
+        untold = bench.directory / "untold.sql"       # the same without its leaf of the audit log
+        untold.write_text(script.read_text(encoding="utf-8").replace(":leaf", "NULL"), encoding="utf-8")
+        for n in (1, 16):
+            programs.append(lambda n=n: self.sql("pgbench, told", script, n, variables))
+            programs.append(lambda n=n: self.sql("pgbench, untold", untold, n, variables))
         self.rounds("evidence", *programs)
         for n in self.options.connections:
             limit = self.best("evidence", n)
@@ -185,6 +194,13 @@ class Run:
                      self.ratios("evidence", n, ("evidence", "pgbench"), (limit, n)), **self.figures("evidence", n),
                      work_ratio=self.ratio("evidence", n, ("evidence", "pgbench"), (limit, n), "work_us"),
                      **({"p50_ratio": self.ratio("evidence", 1, ("evidence", "pgbench"), (1, 1), "p50_us")} if n == 1 else {}))
+        for n in (1, 16):
+            told, without = ("evidence", "pgbench, told"), ("evidence", "pgbench, untold")
+            self.row(f"the evidence statement with its audit leaf, {n} clients", "without it",
+                     [mine / theirs for mine, theirs in zip(self.of(*told, n, "per_s"), self.of(*without, n, "per_s"))],
+                     per_s=self.median(*told, n, "per_s"), p50_us=self.median(*told, n, "p50_us"),
+                     work_ratio=statistics.median(mine / theirs for mine, theirs in zip(
+                         self.of(*told, n, "work_us"), self.of(*without, n, "work_us"))))
         n = self.options.connections[-1]
         self.row(f"POST deployment evidence, {n} connections", "pgbench, 16 statements a commit, 4 clients",
                  self.ratios("evidence", n, ("evidence", "pgbench, 16 a commit"), 4), **self.figures("evidence", n))
@@ -195,7 +211,7 @@ class Run:
         now = "'2026-01-01T00:00:00Z'"
         values = [f"('idempotency-' || :key{k})", ":scope", "'/v1/evidence/deployments'", key, ":fingerprint", ":trace", now,
                   ":answer", f"('deployment-' || :key{k})", context, instance, "'artifact-shop-0001'", "'" + "a" * 40 + "'",
-                  "'2026-01-01T00:00:00Z'", "'2026-01-01T00:01:00Z'", ":deployment", ":inventory"]
+                  "'2026-01-01T00:00:00Z'", "'2026-01-01T00:01:00Z'", ":deployment", ":inventory", ":leaf"]
         return " ".join(with_values(queries()["deployment_evidence_store"], values).split()) + ";\n"
 
     def operations(self):

@@ -24,8 +24,9 @@ SANITIZER_SIGNS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSaniti
 
 
 # POST because they need a body: they only read, and tell nobody.
-ONLY_READ = ("/v1/authz/explain", "/v1/drivers/odoo/target-replacement-plan")
-PLAN_UNLESS_TOLD = ("/v1/dokploy-targets/setup", "/v1/product-config/apply", "/v1/authz-policies/")
+ONLY_READ = ("/v1/authz/explain", "/v1/drivers/odoo/target-replacement-plan", "/v1/drivers/odoo/prod-promotion-inputs")
+PLAN_UNLESS_TOLD = ("/v1/dokploy-targets/setup", "/v1/product-config/apply", "/v1/authz-policies/",
+                    "/v1/product-profiles/context-cutover/", "/v1/product-profiles/legacy-context-cleanup/")
 
 
 def is_change(path, body, answer):

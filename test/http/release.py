@@ -14,7 +14,8 @@ class Product:
 
     def create(self):
         for lane in (self.testing, self.prod):
-            lane.create_in_dokploy()
+            if not lane.compose_id:
+                lane.create_in_dokploy()
             self.plane.secrets += lane.secret_values()
         profile = self.testing.profile()
         for member in ("lanes", "expected_config"):

@@ -70,7 +70,7 @@ def tamper(plane, *statements):
 
 # ---- what is told ----
 
-def test_every_kind_of_change_is_told_once_with_its_caller_and_records(plane, lane):
+def test_every_kind_of_change_is_told_with_its_caller_and_records(plane, lane):
     """The main job with all that leads to it: each accepted change has a leaf, with the ids it answered."""
     plane.finish(assert_accepted(plane.post(APPLY, lane.replacement(), key="k"))["result"]["operation_id"])
     hand_in(plane, 1)
@@ -82,14 +82,15 @@ def test_every_kind_of_change_is_told_once_with_its_caller_and_records(plane, la
     assert len({path for path, _, _ in changes}) >= 6
     for path, body, answer in changes:
         found = [leaf for leaf in told.get(answer["trace_id"], []) if leaf["type"] == "request"]
-        assert len(found) == 1, (path, found)
-        leaf = found[0]
+        assert found, path                 # one for each transaction
+        assert path != EVIDENCE or len(found) == 1
+        leaf = found[-1]
         assert leaf["route"] == f"POST {path}"
         assert leaf["caller"]["type"] == "github_actions" and leaf["caller"]["repository"] == policies.REPOSITORY
         assert leaf["action"] and leaf["product"] and leaf["policy_sha256"]
         assert path.startswith("/v1/product-config") == ("request_sha256" not in leaf), "a digest of secrets"
         if leaf.get("event") == "accepted" and path != APPLY:
-            assert answer["records"].items() <= leaf.get("records", {}).items()
+            assert any(answer["records"].items() <= one.get("records", {}).items() for one in found)
 
 
 def test_no_body_and_no_secret_is_told(plane, lane):

@@ -1,73 +1,39 @@
-"""SIGKILL at every provider call and around every checkpoint of a replacement: it ends pass, with one deploy.
+"""SIGKILL at every provider call and around every checkpoint of each kind of operation: it ends pass, each effect once.
 
 The table of points is not written down: dry_run.py finds it out, and the last test looks whether it is complete.
 """
 import os
+import pathlib
+import re
 import signal
 
 import pytest
 
-from dry_run import measure, passed, prepare
-from plane import TERMINAL
+from dry_run import measure, passed
+from dying import finish, insist
 from rehearsal.lane import Lane
 from rehearsal.waiting import wait_until
-from replacement import deployment_of, inventory_of, replace, submit
+from replacement import submit
+from scenarios import SCENARIOS
 
 DRY_RUN = passed()
+REPLACEMENT = DRY_RUN["replacement"]
 
 
-def judge(plane, lane, operation):
-    dokploy = plane.doubles.dokploy
+def prepare(plane, lane):
+    SCENARIOS["replacement"].prepare(plane, lane)
+
+
+def judge(plane, lane, operation, name="replacement"):
     assert operation["status"] == "pass", operation
-    assert dokploy.deploys(lane.compose_id) == 1
-    assert len(dokploy.schedule_runs) == 1
-    assert len(dokploy.state.schedules) == 1
-    assert len(dokploy.domains_of(lane.compose_id)) == 1
-    assert dokploy.running(lane.compose_id).web_running
-    assert inventory_of(plane, lane)["deployment_record_id"] == operation["deployment_record_id"]
-    assert deployment_of(plane, operation)["deploy"]["status"] == "pass"
-    rows = plane.query("SELECT count(*) AS n FROM launchplane_deployments WHERE deploy_started_at <> '2026-01-01T00:00:00Z'")
-    assert rows[0]["n"] == 1
+    SCENARIOS[name].judge(plane, lane, operation)
 
 
-def submit_and_reach(plane, lane, rule):
+def submit_and_reach(plane, lane, rule, name="replacement"):
     """The operation's id, once the call is held."""
-    operation_id = submit(plane, lane)
+    operation_id = SCENARIOS[name].submit(plane, lane)
     plane.run_until(operation_id, rule.reached.is_set, "the call")
     return operation_id
-
-
-def finish(plane, operation_id):
-    """plane.finish() for a service that breaks connections, or dies and is started again as systemd would."""
-    def over():
-        if not plane.service.runs():
-            plane.kill()
-            plane.restart()
-        try:
-            operation = plane.operation(operation_id)
-        except OSError:
-            return None
-        plane.skip_sleep(operation_id)
-        return operation if operation["status"] in TERMINAL else None
-
-    return wait_until(over, "the end", 90)
-
-
-def submit_to_the_dying(plane, lane):
-    """submit() to a service that may die before it answers: the same key is sent again until an answer comes.
-
-    A claim follows the commit at once, so a kill at the claim or in the first phase races with the answer.
-    """
-    def answered():
-        if not plane.service.runs():
-            plane.kill()
-            plane.restart()
-        try:
-            return submit(plane, lane)
-        except OSError:
-            return None
-
-    return wait_until(answered, "an answer to the submission", 30)
 
 
 def hold(rule, side):
@@ -80,18 +46,23 @@ def name_of(call):
     return "-".join(map(str, call[1:]))
 
 
+def each(of, ids=str):
+    """Parameters (scenario, one of of(its dry run))."""
+    return [pytest.param(name, value, id=f"{name}-{ids(value)}") for name, found in DRY_RUN.items() for value in of(found)]
+
+
 @pytest.mark.parametrize("side", ["before", "after"])
-@pytest.mark.parametrize("call", DRY_RUN.calls, ids=name_of)
-def test_a_kill_at_each_provider_call(plane, lane, call, side):
+@pytest.mark.parametrize("name, call", each(lambda found: found.calls, name_of))
+def test_a_kill_at_each_provider_call(plane, lane, name, call, side):
     """TREP, F1, F2: restart never fails, cancels or repeats an operation"""
     method, procedure, earlier = call
-    prepare(plane.doubles.dokploy)
+    SCENARIOS[name].prepare(plane, lane)
     rule = hold(plane.doubles.dokploy.on(method, procedure).after(earlier).times(1), side)
-    operation_id = submit_and_reach(plane, lane, rule)
+    operation_id = submit_and_reach(plane, lane, rule, name)
     plane.kill()
     rule.release()
     plane.restart()
-    judge(plane, lane, plane.finish(operation_id))
+    judge(plane, lane, plane.finish(operation_id), name)
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -105,38 +76,43 @@ def test_a_kill_while_the_deploy_is_watched(plane, lane, number):
     judge(plane, lane, plane.finish(operation_id))
 
 
-POINTS = [
-    *[f"claim.after:{number + 1}" for number in range(DRY_RUN.claims)],
-    *[f"{place}:{number + 1}" for place in ("checkpoint.before", "checkpoint.after") for number in range(DRY_RUN.checkpoints)],
-]
+def points(found):
+    return [
+        *[f"claim.after:{number + 1}" for number in range(found.claims)],
+        *[f"{place}:{number + 1}" for place in ("checkpoint.before", "checkpoint.after") for number in range(found.checkpoints)],
+    ]
 
 
 @pytest.fixture
 def dies_at(doubles, make_plane, state_dir):
-    """dies_at("place:number") makes a service that kills itself the n-th time it passes the place; see core/fault.h.
+    """dies_at("place:number", scenario) makes a service that kills itself the n-th time it passes the place; see core/fault.h.
 
-    It returns (plane, lane, condition that is true when it has happened).
+    The lane is prepared by another process before. It returns (plane, lane, condition that is true when it has happened).
     """
-    def make(point, **settings):
+    def make(point, name="replacement", **settings):
         done_file = state_dir / "fault-done"
-        plane = make_plane(LAUNCHPLANE_TEST_FAULT=f"{point}:kill", LAUNCHPLANE_TEST_FAULT_DONE=str(done_file), **settings)
+        first = make_plane()
         lane = Lane(doubles)
         lane.create_in_dokploy()
-        prepare(doubles.dokploy)
+        first.secrets += lane.secret_values()
+        lane.prepare(first)
+        SCENARIOS[name].prepare(first, lane)
+        assert first.terminate() == 0
+        plane = make_plane(LAUNCHPLANE_TEST_FAULT=f"{point}:kill", LAUNCHPLANE_TEST_FAULT_DONE=str(done_file),
+                           LAUNCHPLANE_MASTER_ENCRYPTION_KEY=first.master_key, **settings)
         plane.secrets += lane.secret_values()
-        lane.prepare(plane)
         return plane, lane, done_file.exists
 
     return make
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_a_process_that_dies_around_each_checkpoint(dies_at, point):
-    plane, lane, has_died = dies_at(point)
-    operation_id = submit_to_the_dying(plane, lane)
+@pytest.mark.parametrize("name, point", each(points))
+def test_a_process_that_dies_around_each_checkpoint(dies_at, name, point):
+    plane, lane, has_died = dies_at(point, name)
+    operation_id = insist(plane, lambda: SCENARIOS[name].submit(plane, lane))
     operation = finish(plane, operation_id)
     wait_until(has_died, "the fault")
-    judge(plane, lane, operation)
+    judge(plane, lane, operation, name)
 
 
 def test_a_kill_right_after_the_answer(plane, lane):
@@ -186,25 +162,25 @@ def test_a_service_that_was_frozen_cannot_write_after_its_lease_was_taken_over(p
 
 # several workers
 
-@pytest.mark.parametrize("phase", DRY_RUN.phases)
+@pytest.mark.parametrize("phase", REPLACEMENT.phases)
 def test_one_of_two_workers_dies_at_the_start_of_each_phase(dies_at, phase):
     """The other one, or the one started in its place, goes on."""
     plane, lane, has_died = dies_at(f"phase.{phase}:1", LAUNCHPLANE_WORKERS="2")
-    operation_id = submit_to_the_dying(plane, lane)
+    operation_id = insist(plane, lambda: submit(plane, lane))
     operation = finish(plane, operation_id)
     wait_until(has_died, "the fault")
     judge(plane, lane, operation)
     assert len(plane.logged(event="worker.died")) == 1
 
 
-EFFECTS = [call for call in DRY_RUN.calls if call[0] == "POST"]
+EFFECTS = [call for call in REPLACEMENT.calls if call[0] == "POST"]
 
 
 @pytest.mark.settings(LAUNCHPLANE_WORKERS="2")
 @pytest.mark.parametrize("call", EFFECTS, ids=name_of)
 def test_one_of_two_workers_dies_after_each_effect(plane, lane, call):
     method, procedure, earlier = call
-    prepare(plane.doubles.dokploy)
+    prepare(plane, lane)
     rule = plane.doubles.dokploy.on(method, procedure).after(earlier).times(1).hold_after()
     operation_id = submit_and_reach(plane, lane, rule)
     plane.kill_worker(plane.worker_of(operation_id))
@@ -228,11 +204,11 @@ def row_of(plane, operation_id):
 
 @pytest.mark.settings(LAUNCHPLANE_WORKERS="2")
 @pytest.mark.parametrize("side", ["before", "after"])
-@pytest.mark.parametrize("call", [DRY_RUN.calls[0], *EFFECTS], ids=name_of)
+@pytest.mark.parametrize("call", [REPLACEMENT.calls[0], *EFFECTS], ids=name_of)
 def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_wakes(plane, lane, call, side):
     """Fencing: the other worker finishes; what the woken one learns late goes nowhere."""
     method, procedure, earlier = call
-    prepare(plane.doubles.dokploy)
+    prepare(plane, lane)
     rule = hold(plane.doubles.dokploy.on(method, procedure).after(earlier).times(1), side)
     operation_id = submit_and_reach(plane, lane, rule)
     frozen = plane.worker_of(operation_id)
@@ -253,12 +229,23 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing_when_it_wakes(pl
 
 # the tables above
 
-def test_the_reference_run_without_a_kill(plane, lane):
-    judge(plane, lane, replace(plane, lane))
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_reference_run_without_a_kill(plane, lane, name):
+    SCENARIOS[name].prepare(plane, lane)
+    judge(plane, lane, plane.finish(SCENARIOS[name].submit(plane, lane)), name)
 
 
-def test_the_sweep_is_complete():
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_sweep_is_complete(name):
     """Another run takes the same steps: no call, claim or checkpoint is missing in the tables."""
-    again = measure()
-    assert again == DRY_RUN
-    assert {call[1] for call in EFFECTS} >= {"compose.update", "domain.update", "compose.deploy", "schedule.create", "schedule.runManually"}
+    assert measure(name) == DRY_RUN[name]
+
+
+def test_every_kind_is_swept():
+    """Also the ones to come: a kind without a scenario fails here."""
+    reference = (pathlib.Path(__file__).parents[2] / "docs/reference/operation-kinds.md").read_text()
+    kinds = set(re.findall(r"^## `?([a-z_]+)`?$", reference, re.M))
+    assert kinds and kinds == {scenario.kind for scenario in SCENARIOS.values()}
+    swept = {call[1] for found in DRY_RUN.values() for call in found.calls if call[0] == "POST"}
+    assert swept >= {"compose.update", "domain.update", "compose.deploy", "schedule.create", "schedule.runManually", "project.create",
+                     "environment.create", "compose.create", "domain.create", "domain.delete"}

@@ -275,6 +275,138 @@ static void the_sequencer_does_not_sign_what_others_wrote(void **state)
 	scratch_run(state, &one, check_sequencer_refuses);
 }
 
+/* ---- nobody can forget it ---- */
+
+static const struct query put = {
+	.name = "put",
+	.sql = "insert into thing (k) values ($1) on conflict do nothing",
+	.n_params = 1,
+	.writes = true,
+};
+static const struct query put_told = {
+	.name = "put_told",
+	.sql = "with made as (insert into thing (k) values ($1) returning 1)"
+	       " insert into launchplane_audit_pending (leaf) select $2::json from made where $2::json is not null",
+	.n_params = 2,
+	.writes = true,
+	.audited = true,
+};
+static const struct query look = { .name = "look", .sql = "select k from thing" };
+
+static SUSPENDS int64_t pending(struct task *t)
+{
+	struct audit_entry *told = t->audit;
+	t->audit = NULL; /* looking is no change */
+	int64_t n = number(t, "select count(*) from launchplane_audit_pending");
+	t->audit = told;
+	return n;
+}
+
+static SUSPENDS void transact(struct task *t, const struct query *q, const char *key, bool commits)
+{
+	struct tx *tx;
+	struct rows rows;
+	struct err err = { 0 };
+	assert_true(tx_begin(t, &tx, &err));
+	if (q->n_params)
+		tx_send(tx, q, PARAMS(P_TEXT(key)));
+	else
+		assert_true(tx_query(tx, q, PARAMS(), &rows, &err));
+	if (commits)
+		assert_true(tx_commit(tx, &err));
+	else
+		tx_rollback(tx);
+}
+
+static SUSPENDS void check_choke_point(struct task *t)
+{
+	struct audit_entry e = { .type = "request", .event = "accepted" };
+	struct err err = { 0 };
+	struct rows rows;
+	migrated(t);
+	scratch_do(t, "create table thing (k text primary key)");
+	assert_true(db_write(t, "", &put, PARAMS(P_TEXT("nobody")), &rows, &err));
+	assert_int_equal(pending(t), 0); /* nobody said for whom */
+	audit_begin(t, &e);
+	assert_true(db_write(t, "", &put, PARAMS(P_TEXT("a")), &rows, &err));
+	assert_int_equal(pending(t), 1); /* the statement knows nothing of it */
+	assert_true(db_write(t, "", &put, PARAMS(P_TEXT("a")), &rows, &err));
+	assert_int_equal(pending(t), 1); /* nothing was changed */
+	assert_true(db_write(t, "", &put_told, PARAMS(P_TEXT("b"), P_AUDIT(t)), &rows, &err));
+	assert_int_equal(pending(t), 2); /* it does by itself, and not twice */
+	transact(t, &put, "c", true);
+	assert_int_equal(pending(t), 3);
+	transact(t, &put, "d", false);
+	transact(t, &look, NULL, true);
+	assert_int_equal(pending(t), 3);
+	assert_int_equal(e.leaves, 3);
+	audit_begin(t, NULL);
+	transact(t, &put, "e", true);
+	assert_int_equal(pending(t), 3);
+}
+
+static void whatever_commits_takes_its_leaf_along(void **state)
+{
+	scratch_run(state, NULL, check_choke_point);
+}
+
+static SUSPENDS void check_odd_texts(struct task *t)
+{
+	static const char *const texts[] = { "\xff\xfe",         "caf\xc3\xa9", "\xed\xa0\x80",
+		                             "\xf0\x9f\x9a\x80", "\xc3",        "quote \" back \\ line\n" };
+	char *endless = arena_alloc(t->arena, 100001);
+	struct err err = { 0 };
+	migrated(t);
+	memset(endless, 'x', 100000);
+	endless[100000] = '\0';
+	for (size_t i = 0; i <= countof(texts); i++) {
+		struct audit_entry e = { .type = "request", .product = i < countof(texts) ? texts[i] : endless };
+		e.context = "password=hunter22";
+		e.reason = "password=hunter22";
+		if (!audit_append(t, &e, &err))
+			fail_msg("%s", err.cause);
+	}
+	sequence(t, signer(t)); /* an entry that the indexes cannot take would hold up all others */
+	assert_int_equal(pending(t), 0);
+	assert_int_equal(number(t, "select max(octet_length(leaf::text)) from launchplane_audit_entries") < 2000, 1);
+	assert_int_equal(number(t, "select count(*) from launchplane_audit_entries"
+	                           " where leaf ->> 'reason' like '%hunter22%'"),
+	                 0);
+	assert_false(verify(t, NULL, NULL).finding.is_bad);
+}
+
+static void odd_texts_do_not_hold_up_the_log(void **state)
+{
+	scratch_run(state, NULL, check_odd_texts);
+}
+
+/* ---- refusals ---- */
+
+static void refusals_are_bounded(void **state)
+{
+	(void)state;
+	struct denials *d = denials_new();
+	struct arena *a = arena_new();
+	struct audit_entry e = { .action = "deployment.write" }, out;
+	int64_t now = 1000000, told = 0, counted = 0;
+	for (int minute = 0; minute < 3; minute++, now += 60001) {
+		for (int i = 0; i < 5000; i++) {
+			e.actor = arena_printf(a, "caller-%d", i % 500);
+			denials_note(d, now + i, &e);
+		}
+		while (denials_take(d, a, now + 5000, false, &out)) {
+			told++;
+			counted += out.count;
+		}
+	}
+	assert_true(told <= 3 * 65);
+	while (denials_take(d, a, now, true, &out))
+		counted += out.count;
+	assert_int_equal(counted, 3 * 5000); /* all of them, whoever asked */
+	denials_free(d);
+	arena_free(a);
+}
+
 /* ---- tampering ---- */
 
 /* A change that a superuser can make at position a; b is a later one. The first bad place lies
@@ -519,6 +651,9 @@ int main(void)
 		cmocka_unit_test(a_generated_key_is_made_once_and_can_be_followed_by_another),
 		cmocka_unit_test(ordinary_hands_cannot_change_the_history),
 		cmocka_unit_test(the_sequencer_does_not_sign_what_others_wrote),
+		cmocka_unit_test(whatever_commits_takes_its_leaf_along),
+		cmocka_unit_test(odd_texts_do_not_hold_up_the_log),
+		cmocka_unit_test(refusals_are_bounded),
 		cmocka_unit_test(a_thousand_tamperings_are_found_at_their_first_bad_place),
 	};
 	return cmocka_run_group_tests(tests, scratch_up, scratch_down);

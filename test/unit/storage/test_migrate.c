@@ -112,7 +112,7 @@ static SUSPENDS void check_drift(struct task *t)
 	must_migrate(t, &report);
 	scratch_do(t, "alter table launchplane_deployments drop column artifact_id");
 	must_refuse(t, "table launchplane_deployments has no column artifact_id");
-	scratch_do(t, "drop table launchplane_deployments");
+	scratch_do(t, "drop table launchplane_deployments cascade");
 	must_refuse(t, "table launchplane_deployments is gone");
 }
 
