@@ -8,12 +8,12 @@ import typing
 import live
 from checks import assert_accepted
 from evidence import put_tuple
+from lane_work import post_deploy_request, put_overrides
 from rehearsal.lane import CONFIRM_SETUP, Lane
 from rehearsal.service import run_to_end
+from rehearsal.tenant import ASYNC, ODOO, Life, Tenant
 from release import PROMOTE, SHIP, Product
 from replacement import APPLY
-
-ASYNC = {"Prefer": "respond-async"}
 
 
 def known_kinds():
@@ -27,6 +27,7 @@ def known_kinds():
 class Scenario:
     prepare: typing.Callable         # (plane) -> the world: whatever submit needs
     submit: typing.Callable          # (plane, world) -> the answer to a POST that submits, always the same one
+    asks_a_person: tuple = ()        # error codes with which it may end when nobody knows whether a destructive run began
 
 
 def instant(plane):
@@ -123,7 +124,48 @@ def submit_rekey(plane, world):
     return plane.post("/v1/secrets/rekey", {"reason": "rehearsal"}, key="sweep", headers=ASYNC)
 
 
+def tenant(plane):
+    """Testing and prod of one product; testing runs the second artifact."""
+    instant(plane)
+    made = Tenant(plane.doubles)
+    made.create_in_dokploy()
+    plane.secrets += made.secret_values()
+    return made.prepare(plane)
+
+
+def promotable_tenant(plane):
+    made = tenant(plane)
+    life = Life(made, plane, plane.finish)
+    assert life.replace(made.second)["status"] == "pass"
+    assert life.capture("gate-1")["backup_status"] == "pass"
+    return made
+
+
+def promoted_tenant(plane):
+    made = promotable_tenant(plane)
+    life = Life(made, plane, plane.finish)
+    assert life.promote(made.second, "gate-1")["promotion_status"] == "pass"
+    return made
+
+
+def tenant_with_overrides(plane):
+    made = tenant(plane)
+    put_overrides(plane)
+    return made
+
+
+def asks(path, body):
+    """Submits body(world) at a route of the Odoo driver."""
+    return lambda plane, world: plane.post(f"{ODOO}/{path}", body(world), key="sweep", headers=ASYNC)
+
+
 SCENARIOS = {
+    "odoo_stable_bootstrap": Scenario(tenant_with_overrides, asks("stable-bootstrap", Tenant.bootstrap), ("upstream_lost",)),
+    "odoo_post_deploy": Scenario(tenant_with_overrides, asks("post-deploy", lambda made: post_deploy_request(made.testing))),
+    "odoo_prod_backup_gate": Scenario(tenant, asks("prod-backup-gate", lambda made: made.gate("gate-1"))),
+    "odoo_prod_promotion": Scenario(
+        promotable_tenant, asks("prod-promotion", lambda made: made.promotion(made.second, "gate-1"))),
+    "odoo_prod_rollback": Scenario(promoted_tenant, asks("prod-rollback", lambda made: made.rollback(made.first))),
     "odoo_stable_target_replacement": Scenario(lane_elsewhere, submit_replacement),
     "ship": Scenario(product, submit_ship),
     "promote": Scenario(promotable, submit_promote),
