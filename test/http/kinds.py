@@ -27,7 +27,7 @@ def known_kinds():
 class Scenario:
     prepare: typing.Callable         # (plane) -> the world: whatever submit needs
     submit: typing.Callable          # (plane, world) -> the answer to a POST that submits, always the same one
-    asks_a_person: tuple = ()        # error codes with which it may end when nobody knows whether a destructive run began
+    asks_a_person: tuple = ()        # error codes: nobody knows whether a destructive run began
 
 
 def instant(plane):
@@ -160,7 +160,7 @@ def asks(path, body):
 
 
 SCENARIOS = {
-    "odoo_stable_bootstrap": Scenario(tenant_with_overrides, asks("stable-bootstrap", Tenant.bootstrap), ("upstream_lost",)),
+    "odoo_stable_bootstrap": Scenario(tenant_with_overrides, asks("stable-bootstrap", Tenant.bootstrap), ("operation_reconciliation_required",)),
     "odoo_post_deploy": Scenario(tenant_with_overrides, asks("post-deploy", lambda made: post_deploy_request(made.testing))),
     "odoo_prod_backup_gate": Scenario(tenant, asks("prod-backup-gate", lambda made: made.gate("gate-1"))),
     "odoo_prod_promotion": Scenario(
