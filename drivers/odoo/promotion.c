@@ -86,7 +86,7 @@ bool promotion_is_free(struct task *t, const char *context, const char *instance
 	struct rows rows;
 	if (!db_query(t, &Q_promotion_hold_active, PARAMS(P_TEXT(context), P_TEXT(instance)), &rows, err))
 		return false;
-	if (rows.n == 0)
+	if (rows.n == 0 || !GUARD(F12))
 		return true;
 	const char *reason = row_text(&rows, 0, 3);
 	return err_set(err, &E_promotion_held,

@@ -101,7 +101,7 @@ class Sweep:
             if answer.status_code != 202:
                 assert answer.status_code in (500, 502, 503, 504), f"{answer.status_code} {answer.text}"
                 return None
-            return operation_id_of(self.kind, answer)
+            return operation_id_of(plane, self.kind, answer)
 
         return wait_until(answered, "the submission to be accepted", SECONDS)
 

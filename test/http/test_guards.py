@@ -33,7 +33,7 @@ def test_f3_a_commit_that_fails_is_not_told_as_accepted(plane, lane):
 
 
 def test_f7_a_waiting_operation_holds_its_lane(plane, lane):
-    plane.doubles.dokploy.deploy_seconds = 600
+    plane.doubles.dokploy.deploy_seconds = 30
     first = submit(plane, lane)
     plane.run_until(first, lambda: plane.doubles.dokploy.deploys(lane.compose_id), "the deploy")
     second = plane.post(APPLY, lane.replacement(), key="replace-2")

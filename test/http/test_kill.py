@@ -146,12 +146,15 @@ def test_a_service_that_was_frozen_cannot_write_after_its_lease_was_taken_over(p
     rule = dokploy.on("GET", "compose.one").hold_before().times(1)
     operation_id = submit(plane, lane)
     assert rule.reached.wait(20)
-    os.killpg(plane.service.process.pid, signal.SIGSTOP)
+    everybody = [plane.service.process.pid, *plane.workers()]      # each worker leads a group of its own
+    for process in everybody:
+        os.kill(process, signal.SIGSTOP)
     other = make_plane(LAUNCHPLANE_MASTER_ENCRYPTION_KEY=plane.master_key)
     other.pass_time(minutes=30)
     rule.release()
     operation = other.finish(operation_id)
-    os.killpg(plane.service.process.pid, signal.SIGCONT)
+    for process in everybody:
+        os.kill(process, signal.SIGCONT)
     judge(other, lane, operation)
     wait_until(lambda: plane.get("/v1/health", token=None).status_code == 200, "the woken service")
     assert other.operation(operation_id) == operation

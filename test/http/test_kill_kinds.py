@@ -25,6 +25,8 @@ def sweep(request, cluster, template, state_dir):
 def trouble(sweep, reference, place, number, **settings):
     """What is wrong after a kill there; None when nothing is."""
     operation, left, happened = sweep.fault(place, number, "kill", **settings)
+    if operation["status"] == "fail" and operation["error_code"] in sweep.scenario.asks_a_person:
+        return None
     if operation["status"] != "pass":
         return f"{place}:{number}: {operation['status']} {operation['error_code']} {operation['error_message']}"
     differs = {name: (reference.get(name), left.get(name)) for name in reference.keys() | left.keys()
