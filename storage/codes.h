@@ -43,6 +43,8 @@
 	X(operation_cancelled, 409, false, "The operation was cancelled before it took effect")                        \
 	X(operation_blocked, 409, false,                                                                               \
 	  "Records or the live target do not allow the operation; the message says what")                              \
+	X(odoo_preview_runtime_config_incomplete, 409, false,                                                          \
+	  "The preview's environment lacks required keys or has default passwords; the message names the keys")        \
 	X(operation_reconciliation_required, 409, false, "A person must look: what happened cannot be proved")         \
 	X(deploy_failed, 502, false, "The provider ended the deploy with an error")                                    \
 	X(post_deploy_failed, 502, false, "The data workflow on the host failed")                                      \

@@ -13,5 +13,6 @@ const struct route *const all_routes[] = {
 	product_routes,      view_routes,
 	live_runtime_routes, secret_routes,
 	onboarding_routes,   auth_routes,
-	agent_routes,        NULL,
+	agent_routes,        odoo_preview_routes,
+	NULL,
 };
