@@ -95,10 +95,25 @@ static SUSPENDS bool read_env(struct task *t, const struct place *place, const s
 	return true;
 }
 
+/* Whether a recorded key is written to the preview: the profile's lists are about the template's own, and what the
+ * profile itself says comes last. */
+static bool goes_along(const struct preview_profile *p, const struct preview_reading *r, const char *key)
+{
+	for (size_t i = 0; i < countof(own_keys); i++)
+		if (strcmp(key, own_keys[i]) == 0)
+			return false;
+	if (map_get(&p->override_env, key))
+		return false;
+	if (!r->is_staged && map_get(&r->context_env, key))
+		return true;
+	return (p->copied_env_keys.n == 0 || strings_have(&p->copied_env_keys, key)) &&
+	       !strings_have(&p->omitted_env_keys, key);
+}
+
 static SUSPENDS bool read_records(struct task *t, const struct preview_inputs *in, const char *slug,
                                   struct preview_reading *r, struct err *err)
 {
-	struct strings ignored;
+	struct strings own;
 	struct rows rows;
 	const struct preview_profile *p = &r->profile.preview;
 	size_t lanes;
@@ -113,14 +128,22 @@ static SUSPENDS bool read_records(struct task *t, const struct preview_inputs *i
 			return false;
 	}
 	const struct place context = { p->context, "" };
-	if (!read_env(t, &context, NULL, &r->context_env, &ignored, err) ||
+	if (!read_env(t, &context, NULL, &r->context_env, &own, err) ||
 	    !db_query(t, &Q_odoo_preview_of_anchor,
 	              PARAMS(P_TEXT(p->context), P_TEXT(r->profile.repository), P_INT(in->pr_number)), &rows, err))
 		return false;
 	r->preview_state = rows.n ? arena_strdup(t->arena, row_text(&rows, 0, 0)) : "";
-	const struct place preview = { p->context, slug };
-	if (in->operation == PREVIEW_REFRESH && r->secret_keys.n &&
-	    !key_safety_gate(t, &preview, &r->secret_keys, &r->key_safety, err)) {
+	const struct place preview = { p->context, slug }, *reached = r->is_staged ? NULL : &preview;
+	const struct place template = { r->lane ? r->lane->context : "", r->lane ? r->lane->instance : "" };
+	struct strings from_template = { 0 };
+	for (size_t i = 0; i < r->secret_keys.n; i++)
+		if (goes_along(p, r, r->secret_keys.v[i]) && (r->is_staged || !strings_have(&own, r->secret_keys.v[i])))
+			strings_add(t->arena, &from_template, r->secret_keys.v[i]);
+	struct key_safety_evidence of_own;
+	bool refreshes = in->operation == PREVIEW_REFRESH;
+	if (refreshes &&
+	    (!key_safety_gate_from(t, &template, reached ? reached : &template, &from_template, &r->key_safety, err) ||
+	     (reached && !key_safety_gate(t, reached, &own, &of_own, err)))) {
 		if (!err_is(err, &E_runtime_key_safety_failed) && !err_is(err, &E_runtime_key_safety_unavailable))
 			return false;
 		r->key_safety_problem = arena_strdup(t->arena, err->message);
@@ -233,18 +256,14 @@ static bool is_default_password(struct arena *a, const char *value)
 	return false;
 }
 
-/* The template's values, as the profile lets them through. */
-static void copy_template(struct making *m, struct text_map *env)
+/* The template's values, as the profile lets them through, and over them those of the previews' own context. */
+static void copy_recorded(struct making *m, struct text_map *env)
 {
-	const struct preview_profile *p = &m->r->profile.preview;
-	const struct text_map *from = &m->r->template_env;
-	for (size_t i = 0; i < from->n; i++) {
-		const char *key = from->v[i].key;
-		bool is_own = strcmp(key, own_keys[0]) == 0 || strcmp(key, own_keys[1]) == 0;
-		if (!is_own && (p->copied_env_keys.n == 0 || strings_have(&p->copied_env_keys, key)) &&
-		    !strings_have(&p->omitted_env_keys, key))
-			map_set(m->a, env, key, from->v[i].value);
-	}
+	const struct text_map *from[] = { &m->r->template_env, m->r->is_staged ? NULL : &m->r->context_env };
+	for (size_t k = 0; k < countof(from); k++)
+		for (size_t i = 0; from[k] && i < from[k]->n; i++)
+			if (goes_along(&m->r->profile.preview, m->r, from[k]->v[i].key))
+				map_set(m->a, env, from[k]->v[i].key, from[k]->v[i].value);
 }
 
 /* A preview shares neither database nor volumes with anybody. */
@@ -268,7 +287,7 @@ static void make_env(struct making *m)
 {
 	const struct preview_profile *p = &m->r->profile.preview;
 	struct text_map *env = &m->out->env;
-	copy_template(m, env);
+	copy_recorded(m, env);
 	for (size_t i = 0; i < p->override_env.n; i++)
 		map_set(m->a, env, p->override_env.v[i].key, p->override_env.v[i].value);
 	if (!m->r->is_staged)
