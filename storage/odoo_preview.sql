@@ -6,9 +6,13 @@ SELECT p.state
   FROM launchplane_preview_anchors a JOIN launchplane_preview_records p USING (preview_id)
  WHERE a.context = $1 AND a.anchor_repo = regexp_replace($2, '^.*/', '') AND a.anchor_pr_number = $3::integer;
 
+-- name: odoo_preview_anchor
+SELECT preview_id FROM launchplane_preview_anchors
+ WHERE context = $1 AND anchor_repo = $2 AND anchor_pr_number = $3::integer;
+
 -- name: odoo_preview_fence
 -- Before a write at the provider: whether operation $1 is still this worker's, and whether somebody wants the preview gone who
--- asked later than it did.
+-- asked later than it did; whether it is to be cancelled, and why.
 SELECT o.status = 'running' AND o.fence = $2::bigint
            AND o.lease_expires_at > clock_timestamp() + $4::bigint * interval '1 millisecond',
        EXISTS (SELECT 1 FROM launchplane_operations d
@@ -17,7 +21,8 @@ SELECT o.status = 'running' AND o.fence = $2::bigint
                   AND d.request #>> '{dry_run_plan,preview_slug}' = $5
                   AND (d.created_at, d.operation_id) > (o.created_at, o.operation_id))
        OR EXISTS (SELECT 1 FROM launchplane_preview_records p
-                   WHERE p.preview_id = $3 AND p.state = 'destroyed' AND p.payload ->> 'destroyed_at' > launchplane_utc(o.created_at))
+                   WHERE p.preview_id = $3 AND p.state = 'destroyed' AND p.payload ->> 'destroyed_at' > launchplane_utc(o.created_at)),
+       o.cancel_requested_at IS NOT NULL, o.cancel_reason
   FROM launchplane_operations o
  WHERE o.operation_id = $1;
 

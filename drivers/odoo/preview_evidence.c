@@ -229,7 +229,7 @@ SUSPENDS bool preview_write_destroyed(struct task *t, struct operation *op, stru
 	bool found = false;
 	const char *mark;
 	s->transition = "destroyed_missing_preview";
-	if (!db_query(t, &Q_preview_anchor_lock,
+	if (!db_query(t, &Q_odoo_preview_anchor,
 	              PARAMS(P_TEXT(anchor.context), P_TEXT(anchor.repo), P_INT(anchor.pr_number)), &rows, err))
 		return false;
 	if (rows.n) {

@@ -21,7 +21,7 @@
 /* ---- the fence, and what a failure leads to ---- */
 
 /* The last thing before a write at the provider: this worker still has the operation, and nobody who came later wants
- * the preview gone. */
+ * the preview gone or the refresh cancelled. Once the deploy is asked for its end is awaited, cancelled or not. */
 static SUSPENDS bool may_write(struct task *t, struct operation *op, struct err *err)
 {
 	struct preview_state_kept *s = op->state;
@@ -33,8 +33,10 @@ static SUSPENDS bool may_write(struct task *t, struct operation *op, struct err 
 		return false;
 	if (rows.n == 0 || !row_bool(&rows, 0, 0))
 		return err_set(err, &E_cancelled, "another worker has this operation");
+	bool may_stop = strcmp(op->phase->name, "deploy_wait") != 0 && strcmp(op->phase->name, "smoke") != 0;
 	if (!row_bool(&rows, 0, 1))
-		return true;
+		return !may_stop || !row_bool(&rows, 0, 2) ||
+		       err_set(err, &E_operation_cancelled, "cancelled: %.200s", row_text(&rows, 0, 3));
 	s->is_fenced = true;
 	return err_set(err, &E_operation_blocked,
 	               "the preview %s was asked to be destroyed after this refresh; nothing more is done for it",
@@ -67,14 +69,6 @@ static enum phase_outcome settled(struct task *t, struct operation *op, enum pha
 	preview_step_done(t, s, op->phase->name, s->compose_name, "fail", s->failure_message);
 	memset(err, 0, sizeof(*err));
 	return operation_goto(op, "undo_domain", 0);
-}
-
-static bool was_cancelled(struct operation *op, struct err *err)
-{
-	if (!op->cancel_requested)
-		return false;
-	err_set(err, &E_operation_cancelled, "cancelled: %.200s", op->cancel_reason);
-	return true;
 }
 
 /* ---- plan ---- */
@@ -157,7 +151,7 @@ static SUSPENDS enum phase_outcome create_compose(struct task *t, struct operati
 	struct preview_state_kept *s = op->state;
 	struct dokploy d;
 	const char *id = s->compose_id;
-	if (was_cancelled(op, err) || !dokploy_open(t, &d, err) ||
+	if (!dokploy_open(t, &d, err) ||
 	    (!s->is_staged && !find_compose(t, &d, op, &id, err)))
 		return PHASE_FAILED;
 	if (id[0])
@@ -194,7 +188,7 @@ static SUSPENDS enum phase_outcome sync_source(struct task *t, struct operation 
 		                     .hosts = s->hosts,
 		                     .runtime_port = s->runtime_port,
 		                     .publishes_ports = false };
-	if (was_cancelled(op, err) || !dokploy_open(t, &d, err) ||
+	if (!dokploy_open(t, &d, err) ||
 	    !dokploy_compose_one(t, &d, s->compose_id, &live, err))
 		return PHASE_FAILED;
 	for (size_t i = 0; i < live.domains.n; i++)
@@ -227,7 +221,7 @@ static SUSPENDS enum phase_outcome write_environment(struct task *t, struct oper
 	struct dokploy d;
 	struct dokploy_compose live;
 	struct target_env env;
-	if (was_cancelled(op, err) || !preview_settle(t, op, &reading, &in, err))
+	if (!preview_settle(t, op, &reading, &in, err))
 		return PHASE_FAILED;
 	if (in.lacks_config) {
 		err_set(err, &E_odoo_preview_runtime_config_incomplete, "%.400s", in.blocked_text);
@@ -274,7 +268,7 @@ static SUSPENDS enum phase_outcome ensure_domain(struct task *t, struct operatio
 	struct dokploy_domains domains;
 	struct domain_route route;
 	size_t rows;
-	if (was_cancelled(op, err) || !dokploy_open(t, &d, err) ||
+	if (!dokploy_open(t, &d, err) ||
 	    !dokploy_domains_of_compose(t, &d, s->compose_id, &domains, err) || !may_write(t, op, err) ||
 	    !domain_route_host(t, &d, &domains, s->compose_id, s->host, s->runtime_port, &route, err) ||
 	    !dokploy_domains_of_compose(t, &d, s->compose_id, &domains, err))
@@ -306,7 +300,7 @@ static SUSPENDS enum phase_outcome deploy(struct task *t, struct operation *op, 
 		        (long long)s->deploy_requests);
 		return PHASE_FAILED;
 	}
-	if (was_cancelled(op, err) || !dokploy_open(t, &d, err) || !may_write(t, op, err))
+	if (!dokploy_open(t, &d, err) || !may_write(t, op, err))
 		return PHASE_FAILED;
 	s->deploy_requests++;
 	if (dokploy_compose_deploy(t, &d, s->compose_id, op->operation_id,
