@@ -30,6 +30,7 @@
 	X(odoo_stable_target_replacement_operation_active, 409, false,                                                 \
 	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
 	X(product_lane_not_found, 404, false, "The product's profile has no such lane, or there is no such product")   \
+	X(driver_route_dependency_not_found, 404, false, "A record that the route needs is missing")                   \
 	X(tracked_target_not_found, 404, false, "The lane has no tracked target record, or no id for it")              \
 	X(runtime_environment_unavailable, 409, false, "No runtime environment is recorded for the lane")              \
 	X(runtime_environment_empty, 409, false, "Nothing of the lane's recorded environment is to reach its target")  \

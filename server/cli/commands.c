@@ -11,7 +11,7 @@ const struct command *const all_commands[] = {
 	operation_commands,
 	evidence_commands,
 	config_commands,
-	odoo_commands, odoo_preview_commands,
+	odoo_commands, odoo_preview_commands, artifact_publish_commands,
 	policy_commands,
 	audit_commands,
 	docs_commands,

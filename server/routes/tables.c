@@ -14,5 +14,5 @@ const struct route *const all_routes[] = {
 	live_runtime_routes, secret_routes,
 	onboarding_routes,   auth_routes,
 	agent_routes,        odoo_preview_routes,
-	NULL,
+	odoo_artifact_routes, NULL,
 };

@@ -33,7 +33,7 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
         rule(["product_profile.write", "product_profile.read"], [product], ["launchplane"]),
         rule(["product_config.plan", "product_config.apply", "live_target_runtime.plan",
               "live_target_runtime.apply"], [product], [context]),
-        rule(["odoo_artifact_publish.write", "deployment.write", "odoo_target_replacement_plan.read",
+        rule(["odoo_artifact_publish.write", "odoo_artifact_publish_inputs.read", "deployment.write", "odoo_target_replacement_plan.read",
               "odoo_target_replacement_apply.execute", "operations.read", "operations.cancel"],
              [product], [context]),
         rule(["backup_gate.write", "promotion.write", "preview_generation.write", "preview_destroyed.write",
