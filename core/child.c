@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LINE_MAX_N 8192
 #define PATIENCE_MS 10000
@@ -120,16 +121,21 @@ static int start(struct running *r, const struct child *c)
 		open_handle(r, (uv_handle_t *)&r->signals[i]);
 		uv_signal_start(&r->signals[i], on_signal, caught[i]);
 	}
-	int out[2];
+	uv_file out[2], in[2] = { -1, -1 };
 	int failed = uv_pipe(out, UV_NONBLOCK_PIPE, 0);
 	if (failed)
 		return failed;
+	failed = c->payload ? uv_pipe(in, 0, UV_NONBLOCK_PIPE) : 0;
+	if (failed) {
+		close(out[0]);
+		close(out[1]);
+		return failed;
+	}
 	uv_stdio_container_t stdio[] = {
 		{ .flags = UV_IGNORE },
 		{ .flags = UV_INHERIT_FD, .data.fd = out[1] },
 		{ .flags = UV_INHERIT_FD, .data.fd = out[1] },
-		{ .flags = c->payload ? UV_CREATE_PIPE | UV_READABLE_PIPE : UV_IGNORE,
-		  .data.stream = (uv_stream_t *)&r->payload },
+		{ .flags = UV_INHERIT_FD, .data.fd = in[0] },
 	};
 	uv_process_options_t options = { .exit_cb = on_exit_of_child,
 		                         .file = c->argv[0],
@@ -139,11 +145,13 @@ static int start(struct running *r, const struct child *c)
 		                         .stdio_count = c->payload ? 4 : 3,
 		                         .stdio = stdio };
 	uv_pipe_open(&r->output, out[0]);
+	if (c->payload)
+		uv_pipe_open(&r->payload, in[1]);
 	failed = uv_spawn(loop, &r->process, &options);
 	open_handle(r, (uv_handle_t *)&r->process);
-	uv_fs_t closing;
-	uv_fs_close(NULL, &closing, out[1], NULL);
-	uv_fs_req_cleanup(&closing);
+	close(out[1]);
+	if (c->payload)
+		close(in[0]);
 	if (failed)
 		return failed;
 	uv_read_start((uv_stream_t *)&r->output, give_chunk, on_output);
@@ -187,6 +195,7 @@ bool child_run(struct task *t, const struct child *c, struct child_end *out, str
 {
 	struct running *r = ARENA_NEW(t->arena, struct running);
 	*r = (struct running){ .t = t, .pending = buf_in(t->arena) };
+	signal(SIGPIPE, SIG_IGN); /* a child that ends before it read its payload */
 	int failed = start(r, c);
 	if (!failed)
 		wait_for_end(r, c);
