@@ -27,7 +27,8 @@ gate AS (
        SET created_at = excluded.created_at, status = excluded.status, payload = excluded.payload
      WHERE known.context = excluded.context AND known.instance = excluded.instance
        AND known.created_at COLLATE "C" <= excluded.created_at
-       AND known.payload::text IS DISTINCT FROM excluded.payload::text)
+       AND known.payload::text IS DISTINCT FROM excluded.payload::text),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $15::json FROM fresh WHERE $15::json IS NOT NULL)
 SELECT verdict, EXISTS (SELECT 1 FROM fresh), launchplane_evidence_note(verdict) FROM judged;
 
 -- name: backup_gate_read
@@ -38,7 +39,7 @@ SELECT context, payload FROM launchplane_backup_gates WHERE record_id = $1;
 -- source lane's tuple is of this artifact) its release tuple. The link's refusals are verdicts: 'missing', 'context', 'instance',
 -- 'artifact'. The last column tells whether a tuple is minted.
 WITH linked AS (
-    SELECT d AS whole, d.context, d.instance, d.artifact_id, d.source_git_ref, d.deploy_started_at, d.deploy_finished_at
+    SELECT d.record_id, d.payload, d.context, d.instance, d.artifact_id, d.source_git_ref, d.deploy_started_at, d.deploy_finished_at
       FROM launchplane_deployments d
      WHERE d.record_id = $17 AND $17 <> ''
        FOR NO KEY UPDATE),
@@ -98,7 +99,7 @@ inventory AS (
         (context, instance, artifact_id, source_git_ref, updated_at, deployment_record_id, promotion_record_id,
          promoted_from_instance, payload)
     SELECT l.context, l.instance, l.artifact_id, l.source_git_ref, $7, $17, $9, $11,
-           launchplane_inventory_from(l.whole, $7, $9, $11)
+           launchplane_inventory_from(l.context, l.instance, l.source_git_ref, l.record_id, l.payload::json, $7, $9, $11)
       FROM promotion, linked l
     ON CONFLICT (context, instance) DO UPDATE
        SET artifact_id = excluded.artifact_id, source_git_ref = excluded.source_git_ref, updated_at = excluded.updated_at,
@@ -121,7 +122,8 @@ tuple AS (
      WHERE fresh.mints
     ON CONFLICT (context, channel) DO UPDATE
        SET tuple_id = excluded.tuple_id, artifact_id = excluded.artifact_id, minted_at = excluded.minted_at,
-           provenance = excluded.provenance, payload = excluded.payload)
+           provenance = excluded.provenance, payload = excluded.payload),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $20::json FROM fresh WHERE $20::json IS NOT NULL)
 SELECT verdict, EXISTS (SELECT 1 FROM fresh), launchplane_evidence_note(verdict),
        coalesce((SELECT mints FROM accepted), false)
   FROM judged;

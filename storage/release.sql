@@ -35,7 +35,7 @@ SELECT 'schema_version = 1' || chr(10) || coalesce(string_agg(
 -- Makes a lane's inventory from a stored deployment: $2 of context $1. Answers its instance (null: not stored) and whether the
 -- inventory was written; it is not when it names a later deployment.
 WITH linked AS (
-    SELECT d AS whole, d.context, d.instance, d.artifact_id, d.source_git_ref
+    SELECT d.record_id, d.payload, d.context, d.instance, d.artifact_id, d.source_git_ref
       FROM launchplane_deployments d
      WHERE d.record_id = $2 AND d.context = $1 AND ($6 = '' OR d.instance = $6)
        FOR NO KEY UPDATE),
@@ -44,7 +44,7 @@ written AS (
         (context, instance, artifact_id, source_git_ref, updated_at, deployment_record_id, promotion_record_id,
          promoted_from_instance, payload)
     SELECT l.context, l.instance, l.artifact_id, l.source_git_ref, $5, $2, $3, $4,
-           launchplane_inventory_from(l.whole, $5, $3, $4)
+           launchplane_inventory_from(l.context, l.instance, l.source_git_ref, l.record_id, l.payload::json, $5, $3, $4)
       FROM linked l
     ON CONFLICT (context, instance) DO UPDATE
        SET artifact_id = excluded.artifact_id, source_git_ref = excluded.source_git_ref, updated_at = excluded.updated_at,

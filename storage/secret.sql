@@ -142,3 +142,25 @@ SELECT CASE WHEN EXISTS (SELECT 1 FROM written) THEN 'placeholder_created'
             WHEN EXISTS (SELECT 1 FROM retired) THEN 'placeholder_retired'
             WHEN EXISTS (SELECT 1 FROM covering) THEN 'covered'
             ELSE 'unchanged' END;
+
+-- name: secret_bindings_of
+SELECT payload FROM launchplane_secret_bindings
+ WHERE secret_id = $1 AND integration = $2
+ ORDER BY status = 'configured' DESC, updated_at DESC, binding_id DESC
+   FOR UPDATE;
+
+-- name: secret_disable
+-- Secret and bindings stay, unused.
+WITH secret AS (
+    UPDATE launchplane_secrets
+       SET status = 'disabled', updated_at = $2,
+           payload = (payload::jsonb || jsonb_build_object('status', 'disabled', 'updated_at', $2::text, 'updated_by', $3::text))::json
+     WHERE secret_id = $1 AND status <> 'disabled'
+    RETURNING secret_id),
+bindings AS (
+    UPDATE launchplane_secret_bindings b
+       SET status = 'disabled', updated_at = $2,
+           payload = (b.payload::jsonb || jsonb_build_object('status', 'disabled', 'updated_at', $2::text))::json
+      FROM secret
+     WHERE b.secret_id = secret.secret_id AND b.status = 'configured')
+SELECT (SELECT count(*) FROM secret);

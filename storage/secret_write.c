@@ -1,6 +1,7 @@
 #include "storage/secret_write.h"
 
 #include "core/digest.h"
+#include "storage/codes.h"
 #include "storage/secret.sql.h"
 
 const char *const secret_action_names[] = { "created", "rotated", "unchanged", NULL };
@@ -191,4 +192,88 @@ bool secret_plans_note(struct task *t, const struct secret_plan *plans, const st
 	                PARAMS(P_TEXT(json_text(t->arena, &list)), P_TEXT(by->source_label), P_TEXT(by->actor),
 	                       P_TEXT(by->now), P_TEXT(random_hex(t->arena, 6))),
 	                &rows, err);
+}
+
+/* ---- other changes ---- */
+
+static SUSPENDS bool lock_secret(struct tx *tx, const char *secret_id, struct managed_secret *out, struct err *err)
+{
+	struct rows rows;
+	if (!tx_query(tx, &Q_secret_read_for_update, PARAMS(P_TEXT(secret_id)), &rows, err))
+		return false;
+	if (rows.n == 0)
+		return err_set(err, &E_not_found, "there is no managed secret %s", secret_id);
+	const char *text = row_text(&rows, 0, 0);
+	return contract_read_text(tx_task(tx)->arena, &managed_secret_contract, text, strlen(text), "the stored secret",
+	                          out, err);
+}
+
+static SUSPENDS bool read_bindings_of(struct tx *tx, const struct managed_secret *m, struct secret_binding **out,
+                                      size_t *n, struct err *err)
+{
+	struct arena *a = tx_task(tx)->arena;
+	struct rows rows;
+	if (!tx_query(tx, &Q_secret_bindings_of, PARAMS(P_TEXT(m->secret_id), P_TEXT(m->integration)), &rows, err))
+		return false;
+	*out = arena_array(a, rows.n + 1, sizeof(**out));
+	for (*n = 0; *n < rows.n; (*n)++) {
+		const char *text = row_text(&rows, *n, 0);
+		if (!contract_read_text(a, &secret_binding_contract, text, strlen(text), "a stored secret binding",
+		                        &(*out)[*n], err))
+			return false;
+	}
+	return true;
+}
+
+bool secret_relabel(struct tx *tx, const char *secret_id, const char *binding_key, const struct authorship *by,
+                    bool *changed, const char **binding_id, struct err *err)
+{
+	struct arena *a = tx_task(tx)->arena;
+	struct managed_secret m;
+	struct secret_binding *bindings, *old = NULL;
+	size_t n;
+	*changed = false;
+	*binding_id = secret_binding_id_of(a, secret_id, binding_key);
+	if (!lock_secret(tx, secret_id, &m, err) || !read_bindings_of(tx, &m, &bindings, &n, err))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		bool configured = strcmp(bindings[i].status, "configured") == 0;
+		if (configured && strcmp(bindings[i].binding_key, binding_key) == 0)
+			return true;
+		if (configured && !old)
+			old = &bindings[i];
+	}
+	if (!old)
+		return err_set(err, &E_conflict, "the secret %s has no configured binding to move", secret_id);
+	struct secret_binding wanted = *old;
+	struct text_map metadata = { 0 };
+	wanted.binding_id = *binding_id;
+	wanted.binding_key = binding_key;
+	wanted.created_at = wanted.updated_at = by->now;
+	old->status = "disabled";
+	old->updated_at = by->now;
+	secret_binding_send(tx, old);
+	secret_binding_send(tx, &wanted);
+	map_set(a, &metadata, "binding_key", binding_key);
+	map_set(a, &metadata, "old_binding_id", old->binding_id);
+	map_set(a, &metadata, "old_binding_key", old->binding_key);
+	map_set(a, &metadata, "new_binding_id", wanted.binding_id);
+	map_set(a, &metadata, "new_binding_key", wanted.binding_key);
+	secret_audit_send(tx, secret_id, "relabelled", by, &metadata);
+	*changed = true;
+	return true;
+}
+
+bool secret_disable(struct tx *tx, const char *secret_id, const struct authorship *by, bool *changed, struct err *err)
+{
+	struct managed_secret m;
+	struct rows rows;
+	struct text_map metadata = { 0 };
+	if (!lock_secret(tx, secret_id, &m, err) ||
+	    !tx_query(tx, &Q_secret_disable, PARAMS(P_TEXT(secret_id), P_TEXT(by->now), P_TEXT(by->actor)), &rows, err))
+		return false;
+	*changed = row_int(&rows, 0, 0) > 0;
+	if (*changed)
+		secret_audit_send(tx, secret_id, "disabled", by, &metadata);
+	return true;
 }

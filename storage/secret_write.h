@@ -42,6 +42,13 @@ bool secret_plan_send(struct tx *tx, const struct keyring *keyring, const struct
 void secret_audit_send(struct tx *tx, const char *secret_id, const char *event_type, const struct authorship *by,
                        const struct text_map *metadata);
 void secret_binding_send(struct tx *tx, const struct secret_binding *b);
+/* Lets a secret appear under another key: the old binding is disabled, the new one configured, an event says so.
+ * *changed: false when it is there already. E_conflict for a secret without a configured binding. */
+SUSPENDS bool secret_relabel(struct tx *tx, const char *secret_id, const char *binding_key, const struct authorship *by,
+                             bool *changed, const char **binding_id, struct err *err);
+/* Disables secret and bindings. *changed: false when it is disabled already. */
+SUSPENDS bool secret_disable(struct tx *tx, const char *secret_id, const struct authorship *by, bool *changed,
+                             struct err *err);
 /* Notes that the plans' stored values were opened to be compared, whatever became of the transaction. */
 SUSPENDS bool secret_plans_note(struct task *t, const struct secret_plan *plans, const struct secret_wish *wishes,
                                 size_t n, const struct authorship *by, struct err *err);

@@ -233,6 +233,12 @@ static bool request_body(struct arena *a, const struct api_request *r, const cha
 	return true;
 }
 
+bool api_body(struct arena *a, const struct command *c, const struct settings *s, const char **out, struct err *err)
+{
+	const struct api_request r = { .command = c, .settings = s };
+	return check_required(s, c->call, err) && request_body(a, &r, out, err);
+}
+
 static bool is_write(const struct api_call *call)
 {
 	return strcmp(call->method, "GET") != 0;

@@ -45,6 +45,8 @@ int client_failed(const struct client *c, const struct err *err);
 /* Percent-encoded for a path segment or a query value. */
 const char *url_escaped(struct arena *a, const char *text);
 
+/* The body that a command's flags and input file make, as JSON text. */
+bool api_body(struct arena *a, const struct command *c, const struct settings *s, const char **out, struct err *err);
 /* What struct api_call describes. */
 int api_run(const struct command *c, struct settings *s, char **argv);
 

@@ -2,6 +2,8 @@
  * now, and from what. Facts from outside are handed in; no command here claims that the control plane did what they
  * tell. */
 #include "server/cli/client.h"
+#include "server/cli/release_direct.h"
+#include "server/service.h"
 
 static const struct setting *const show_options[] = { client_settings, NULL };
 static const struct setting *const write_options[] = { input_settings, idempotency_settings, client_settings, NULL };
@@ -69,7 +71,8 @@ static const struct argument scope_arguments[] = {
 	{ "--context", "context" },
 	{ 0 },
 };
-static const struct setting *const protected_options[] = { scope_settings, client_settings, NULL };
+static const struct setting *const protected_options[] = { scope_settings, database_settings, log_settings,
+	                                                   client_settings, NULL };
 static const struct api_call protected_call = { "GET", "/v1/artifacts/protected", scope_arguments,
 	                                        .flags = API_DOCUMENT };
 
@@ -89,7 +92,7 @@ const struct command evidence_commands[] = {
 	  &artifact_ingest },
 	{ "artifacts", "show", "One artifact's manifest", "ARTIFACT_ID", 1, show_options, api_run, &artifact_show },
 	{ "artifacts", "protected", "What registry cleanup must not delete; warnings mean: delete nothing", NULL, 0,
-	  protected_options, api_run, &protected_call },
+	  protected_options, protected_run, &protected_call },
 	{ "backup-gates", "show", "One backup gate", "RECORD_ID", 1, show_options, api_run, &gate_show },
 	{ "backup-gates", "write", "Hand in a backup that was made of a lane", NULL, 0, write_options, api_run,
 	  &gate_write },

@@ -26,6 +26,8 @@ static const struct column list_columns[] = {
 	{ "LANE", "instance" },
 	{ "STATUS", "status" },
 	{ "PHASE", "phase" },
+	{ "STEP", "step" },
+	{ "NEXT", "next_run_at" },
 	{ "CREATED", "created_at" },
 	{ "FINISHED", "finished_at" },
 	{ 0 },

@@ -1,5 +1,7 @@
 /* launchplane ship ..., launchplane promote ...: releases of stored artifacts. */
 #include "server/cli/client.h"
+#include "server/cli/release_direct.h"
+#include "server/service.h"
 
 static const struct setting release_settings[] = {
 	{ "--product", NULL, NULL, "NAME", "The product, as in its profile", 0 },
@@ -58,11 +60,15 @@ static const struct argument promote_arguments[] = {
 };
 
 static const struct setting *const ship_options[] = { release_settings, ship_settings, client_settings, NULL };
-static const struct setting *const ship_execute_options[] = { release_settings,     ship_settings,   watch_settings,
-	                                                      idempotency_settings, client_settings, NULL };
+static const struct setting *const ship_execute_options[] = { release_settings,     ship_settings,     watch_settings,
+	                                                      rehearsal_settings,   database_settings, log_settings,
+	                                                      idempotency_settings, client_settings,   NULL };
 static const struct setting *const promote_options[] = { release_settings, promote_settings, client_settings, NULL };
-static const struct setting *const promote_execute_options[] = { release_settings,     promote_settings, watch_settings,
-	                                                         idempotency_settings, client_settings,  NULL };
+static const struct setting *const promote_execute_options[] = {
+	release_settings,     promote_settings,  watch_settings,
+	rehearsal_settings,   database_settings, log_settings,
+	idempotency_settings, client_settings,   NULL
+};
 static const struct setting *const record_options[] = { input_settings, idempotency_settings, client_settings, NULL };
 
 static const struct api_call ship_plan = { "POST", "/v1/ship/plan", ship_arguments, 0 };
@@ -75,19 +81,29 @@ static const struct api_call promote_execute = { "POST", "/v1/promote/execute", 
 	                                         .operation = "records.operation_id", .flags = API_NEEDS_KEY };
 static const struct api_call promote_record = { "POST", "/v1/evidence/promotions", 0 };
 
+static int ship_run(const struct command *c, struct settings *s, char **argv)
+{
+	return release_run(c, s, argv, &ship_kind);
+}
+
+static int promote_run(const struct command *c, struct settings *s, char **argv)
+{
+	return release_run(c, s, argv, &promote_kind);
+}
+
 const struct command release_commands[] = {
 	{ "ship", "plan", "Whether an artifact may be shipped to a lane, and what speaks against it", NULL, 0,
 	  ship_options, api_run, &ship_plan },
 	{ "ship", "resolve", "What the request resolves to; refused while anything speaks against it", NULL, 0,
 	  ship_options, api_run, &ship_resolve },
 	{ "ship", "execute", "Deploy an artifact to a lane, as a durable operation", NULL, 0, ship_execute_options,
-	  api_run, &ship_execute },
+	  ship_run, &ship_execute },
 	{ "promote", "plan", "Whether an artifact may be promoted, and what speaks against it", NULL, 0,
 	  promote_options, api_run, &promote_plan },
 	{ "promote", "resolve", "What the request resolves to; refused while anything speaks against it", NULL, 0,
 	  promote_options, api_run, &promote_resolve },
 	{ "promote", "execute", "Promote what another lane runs, as a durable operation", NULL, 0,
-	  promote_execute_options, api_run, &promote_execute },
+	  promote_execute_options, promote_run, &promote_execute },
 	{ "promote", "record", "Hand in a promotion made elsewhere", NULL, 0, record_options, api_run,
 	  &promote_record },
 	{ 0 },

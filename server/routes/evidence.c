@@ -72,12 +72,13 @@ static SUSPENDS bool backup_gate_evidence(struct call *c, struct err *err)
 	const struct backup_gate *g = &body->backup_gate;
 	struct json records = json_object();
 	json_set_str(c->arena, &records, "backup_gate_record_id", g->record_id);
+	call_audit_records(c, &records);
 	struct rows rows;
 	const char *lane = arena_printf(c->arena, "%s/%s", g->context, g->instance);
 	if (!db_write(c->t, lane, &Q_backup_gate_evidence_store,
 	              PARAMS(P_IDEMPOTENCY(c, utc_now(c->t), &records), P_TEXT(g->record_id), P_TEXT(g->context),
 	                     P_TEXT(g->instance), P_TEXT(g->created_at), P_TEXT(release_status_names[g->status]),
-	                     P_TEXT(contract_text(c->arena, &backup_gate_contract, g))),
+	                     P_TEXT(contract_text(c->arena, &backup_gate_contract, g)), P_AUDIT(c->t)),
 	              &rows, err))
 		return false;
 	return answer_evidence(c, &rows, &records, "backup_gate", err);
@@ -111,6 +112,7 @@ static SUSPENDS bool promotion_evidence(struct call *c, struct err *err)
 	if (p->deployment_record_id[0])
 		json_set_str(c->arena, &records, "inventory_record_id",
 		             inventory_record_id(c->arena, p->context, p->to_instance));
+	call_audit_records(c, &records);
 	struct rows rows;
 	const char *lane = arena_printf(c->arena, "%s/%s", p->context, p->to_instance);
 	if (!db_write(c->t, lane, &Q_promotion_evidence_store,
@@ -118,7 +120,7 @@ static SUSPENDS bool promotion_evidence(struct call *c, struct err *err)
 	                     P_TEXT(p->from_instance), P_TEXT(p->to_instance), P_TEXT(artifact_id),
 	                     P_TEXT(p->deploy.started_at), P_TEXT(p->deploy.finished_at),
 	                     P_TEXT(contract_text(c->arena, &promotion_contract, p)), P_TEXT(p->deployment_record_id),
-	                     P_BOOL(p->deploy.status == RELEASE_PASS), P_TEXT(tuple_id)),
+	                     P_BOOL(p->deploy.status == RELEASE_PASS), P_TEXT(tuple_id), P_AUDIT(c->t)),
 	              &rows, err) ||
 	    !check_link(p, &rows, err))
 		return false;

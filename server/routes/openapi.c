@@ -54,6 +54,36 @@ static void envelope_member(struct json_out *o, const char *key, const char *sch
 	jo_raw(o, schema, strlen(schema));
 }
 
+/* The answer's members beside the envelope: schemas, or what an example shows of them. */
+static void answer_members(struct json_out *o, const struct route *r, bool is_example)
+{
+	if (r->list) {
+		envelope_member(o, r->list->member,
+		                is_example ? "[]" : "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}");
+		envelope_member(o, "next_cursor", is_example ? "null" : "{\"type\":[\"string\",\"null\"]}");
+	}
+	if (!r->record)
+		return;
+	jo_key(o, r->record_key ? r->record_key : "record");
+	if (is_example)
+		contract_example(o, r->record);
+	else
+		contract_schema(o, r->record);
+}
+
+static void success_example(struct json_out *o, const struct route *r)
+{
+	bool is_read = r->method == HTTP_GET || r->success == 200;
+	jo_key(o, "example");
+	jo_open(o, '{');
+	jo_kv(o, "status", is_read ? "ok" : "accepted");
+	jo_kv(o, "trace_id", "launchplane_req_0123456789abcdef0123456789abcdef");
+	if (!is_read)
+		envelope_member(o, "records", "{}");
+	answer_members(o, r, true);
+	jo_close(o, '}');
+}
+
 static void success(struct json_out *o, const struct route *r)
 {
 	bool is_read = r->method == HTTP_GET || r->success == 200;
@@ -82,12 +112,11 @@ static void success(struct json_out *o, const struct route *r)
 		envelope_member(o, "replayed", "{\"const\":true}");
 		envelope_member(o, "original_trace_id", "{\"type\":\"string\"}");
 	}
-	if (r->record) {
-		jo_key(o, r->record_key ? r->record_key : "record");
-		contract_schema(o, r->record);
-	}
+	answer_members(o, r, false);
 	jo_close(o, '}');
+	envelope_member(o, "required", is_read ? "[\"status\",\"trace_id\"]" : "[\"status\",\"trace_id\",\"records\"]");
 	jo_close(o, '}');
+	success_example(o, r);
 	jo_close(o, '}');
 	jo_close(o, '}');
 	jo_close(o, '}');
@@ -136,6 +165,8 @@ static void operation(struct json_out *o, const struct route *r)
 		jo_open(o, '{');
 		jo_key(o, "schema");
 		contract_schema(o, r->body);
+		jo_key(o, "example");
+		contract_example(o, r->body);
 		jo_close(o, '}');
 		jo_close(o, '}');
 		jo_close(o, '}');

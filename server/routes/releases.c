@@ -61,7 +61,7 @@ static SUSPENDS bool submit_release(struct call *c, const struct op_kind *kind, 
 	enum submit_outcome outcome;
 	const char *operation_id, *document;
 	if (!operation_submit(c->t, &submission, &outcome, &operation_id, &document, err)) {
-		if (err_is(err, &E_odoo_stable_target_replacement_operation_active))
+		if (err_is(err, &E_operation_active))
 			call_error_member(c, "operation", document);
 		return false;
 	}

@@ -1,4 +1,4 @@
--- Requests for wrk. BENCH_CASE: health, read, unchanged, evidence. Other settings come from the environment as run.py sets them.
+-- Requests for wrk. BENCH_CASE: health, read, path, unchanged, evidence. Other settings come from the environment as run.py sets them.
 local case = os.getenv("BENCH_CASE")
 local bearer = "Bearer " .. (os.getenv("BENCH_TOKEN") or "")
 local lanes = tonumber(os.getenv("BENCH_LANES") or "1")
@@ -18,6 +18,10 @@ local function tags()
 end
 
 local function read_requests()
+  if case == "path" then
+    requests[1] = wrk.format("GET", os.getenv("BENCH_PATH"), { Host = "bench", Authorization = bearer })
+    return
+  end
   local tag = case == "unchanged" and tags()
   for i = 0, lanes - 1 do
     local headers = { Host = "bench", Authorization = bearer }

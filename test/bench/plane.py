@@ -26,6 +26,7 @@ DURABLE = {
     "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "autovacuum": "on", "max_connections": "300",
     "shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min",
 }
+READS = ["product_environment.read", "deployment.read", "promotion.read", "operations.read", "driver.read"]
 BODY_BYTES, RECORD_BYTES = 1500, 2048
 
 
@@ -59,7 +60,7 @@ class Bench:
             "LAUNCHPLANE_DATABASE_URL": self.database, "LAUNCHPLANE_LISTEN": "127.0.0.1:0",
             "LAUNCHPLANE_SERVICE_AUDIENCE": self.doubles.issuer.audience, "LAUNCHPLANE_OIDC_ISSUER": self.doubles.issuer.url,
             "LAUNCHPLANE_MASTER_ENCRYPTION_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-            "LAUNCHPLANE_POLICY_TOML": policy.for_lanes(), "LAUNCHPLANE_STATE_DIR": str(self.directory),
+            "LAUNCHPLANE_POLICY_TOML": policy.render(github_actions=[*policy.lane_rules(), policy.workflow_rule(READS)]), "LAUNCHPLANE_STATE_DIR": str(self.directory),
             "LAUNCHPLANE_WORKERS": "1", "LAUNCHPLANE_LOG_LEVEL": "warn",
         }
         code, out, err = run_to_end("storage", "migrate", settings=self.settings)

@@ -27,12 +27,13 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "http")]
 
 import idle  # noqa: E402
 import operations  # noqa: E402
+import reads  # noqa: E402
 import machine  # noqa: E402
 from machine import Missing, pgbench, wrk  # noqa: E402
 from plane import LANES, Bench, queries, with_values  # noqa: E402
 
 SCRIPT = HERE / "load.lua"
-CASES = ("health", "read", "evidence", "operations", "idle", "start")
+CASES = ("health", "read", "reads", "evidence", "operations", "idle", "start")
 
 
 class Run:
@@ -153,6 +154,9 @@ class Run:
         n = self.options.connections[-1]
         self.row(f"GET inventory, {n} connections", "pgbench, 16 selects in a pipeline, 4 clients",
                  self.ratios("read", n, ("read", "pgbench, 16 in a pipeline"), 4), **self.figures("read", n))
+
+    def reads(self):
+        reads.measure(self)
 
     def evidence(self):
         bench = self.bench

@@ -6,10 +6,11 @@ happened once and the records must tell it.
 import dataclasses
 import typing
 
-from checks import assert_accepted
+import live
+from checks import assert_accepted, assert_ok
 from preview import Previews
 from release import PROMOTE, SHIP, Product
-from replacement import deployment_of, inventory_of, submit as submit_replacement
+from replacement import deployment_of, env_of, inventory_of, submit as submit_replacement
 
 SETUP = "/v1/dokploy-targets/setup"
 BACKFILL = "/v1/provider-targets/operations"
@@ -235,6 +236,34 @@ def _judge_no_preview(plane, lane, operation):
     assert previews.records()[7]["state"] == "destroyed"
 
 
+# live runtime, rekey
+
+def _record_values(plane, lane):
+    live.expect(plane, lane, "ODOO_WORKERS")
+    live.record(plane, lane, {"ODOO_WORKERS": "4"}, {})
+
+
+def _submit_live(plane, lane):
+    answer = plane.post(live.LIVE, live.body(lane), key="live-1", headers={"Prefer": "respond-async"})
+    return _operation_id(plane, answer)
+
+
+def _judge_live(plane, lane, operation):
+    env = env_of(lane.doubles.dokploy.compose(lane.compose_id)["env"])
+    assert env["ODOO_WORKERS"] == "4" and set(env) == {*lane.live_env, "ODOO_WORKERS"}
+    assert operation["result"]["apply"]["verification"]["status"] == "pass"
+
+
+def _submit_rekey(plane, lane):
+    answer = plane.post("/v1/secrets/rekey", {"reason": "rehearsal"}, key="rekey-1", headers={"Prefer": "respond-async"})
+    return _operation_id(plane, answer)
+
+
+def _judge_rekey(plane, lane, operation):
+    """Every secret still opens: the provider's credentials are among them."""
+    assert_ok(plane.get(f"/v1/dokploy-targets/inspect?context={lane.context}&instance={lane.instance}"))
+
+
 SCENARIOS = {
     "preview": Scenario("odoo_preview_refresh", _with_previews, _submit_preview("refresh"), _judge_preview, _ask_preview("refresh")),
     "no-preview": Scenario("odoo_preview_destroy", _with_a_preview, _submit_preview("destroy"), _judge_no_preview, _ask_preview("destroy")),
@@ -246,5 +275,7 @@ SCENARIOS = {
     "reconcile": Scenario("dokploy_target_setup", _nothing, _submit_setup(_reconciliation), _judge_reconciliation,
                           _ask_setup(_reconciliation)),
     "prune": Scenario("dokploy_target_setup", _route_both, _submit_setup(_pruning), _judge_pruning, _ask_setup(_pruning)),
+    "live": Scenario("live_target_runtime_apply", _record_values, _submit_live, _judge_live),
+    "rekey": Scenario("secrets_rekey", _nothing, _submit_rekey, _judge_rekey),
     "backfill": Scenario("provider_target_backfill", _forget_row, _submit_backfill, _judge_backfill),
 }

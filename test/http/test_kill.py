@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from dry_run import measure, passed
-from plane import TERMINAL
+from dying import finish, insist
 from rehearsal.lane import Lane
 from rehearsal.waiting import wait_until
 from replacement import submit
@@ -34,39 +34,6 @@ def submit_and_reach(plane, lane, rule, name="replacement"):
     operation_id = SCENARIOS[name].submit(plane, lane)
     plane.run_until(operation_id, rule.reached.is_set, "the call")
     return operation_id
-
-
-def finish(plane, operation_id):
-    """plane.finish() for a service that breaks connections, or dies and is started again as systemd would."""
-    def over():
-        if not plane.service.runs():
-            plane.kill()
-            plane.restart()
-        try:
-            operation = plane.operation(operation_id)
-        except OSError:
-            return None
-        plane.skip_sleep(operation_id)
-        return operation if operation["status"] in TERMINAL else None
-
-    return wait_until(over, "the end", 90)
-
-
-def submit_to_the_dying(plane, lane, name="replacement"):
-    """submit() to a service that may die before it answers: the same key is sent again until an answer comes.
-
-    A claim follows the commit at once, so a kill at the claim or in the first phase races with the answer.
-    """
-    def answered():
-        if not plane.service.runs():
-            plane.kill()
-            plane.restart()
-        try:
-            return SCENARIOS[name].submit(plane, lane)
-        except OSError:
-            return None
-
-    return wait_until(answered, "an answer to the submission", 30)
 
 
 def hold(rule, side):
@@ -142,7 +109,7 @@ def dies_at(doubles, make_plane, state_dir):
 @pytest.mark.parametrize("name, point", each(points))
 def test_a_process_that_dies_around_each_checkpoint(dies_at, name, point):
     plane, lane, has_died = dies_at(point, name)
-    operation_id = submit_to_the_dying(plane, lane, name)
+    operation_id = insist(plane, lambda: SCENARIOS[name].submit(plane, lane))
     operation = finish(plane, operation_id)
     wait_until(has_died, "the fault")
     judge(plane, lane, operation, name)
@@ -196,7 +163,7 @@ def test_a_service_that_was_frozen_cannot_write_after_its_lease_was_taken_over(p
 def test_one_of_two_workers_dies_at_the_start_of_each_phase(dies_at, phase):
     """The other one, or the one started in its place, goes on."""
     plane, lane, has_died = dies_at(f"phase.{phase}:1", LAUNCHPLANE_WORKERS="2")
-    operation_id = submit_to_the_dying(plane, lane)
+    operation_id = insist(plane, lambda: submit(plane, lane))
     operation = finish(plane, operation_id)
     wait_until(has_died, "the fault")
     judge(plane, lane, operation)

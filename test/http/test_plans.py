@@ -18,6 +18,11 @@ FEW = {"launchplane_product_profiles", "launchplane_inventory", "launchplane_rel
        "launchplane_dokploy_targets", "launchplane_dokploy_target_ids", "launchplane_odoo_instance_overrides",
        "launchplane_runtime_environments", "launchplane_schema_migrations"}     # a row for each product, lane or migration
 FEW_ROWS = 200
+# Rows that only their own module can make; a handful each.
+CHECKED = {"launchplane_audit_keys", "launchplane_audit_checkpoints"}
+QUEUES = {"launchplane_audit_pending"}                        # emptied all the time
+# What reads everything by intent.
+WHOLE = {"artifacts_protected": "every live preview protects its artifact", "target_preflight_counts": "counts whole tables"}
 # Sent unprepared (call_query_planned): their filters may be absent.
 PLANNED = {"secret_status_list": 3, "lane_page": 9, **{name: None for name in (
     "deployment_page", "promotion_page", "backup_gate_page", "preview_page", "inventory_page", "release_tuple_page",
@@ -36,7 +41,7 @@ def reads():
     """{name: (sql, number of parameters)} of every query that changes nothing."""
     found = {}
     for path in sorted((ROOT / "storage").glob("*.sql")):
-        for name, sql, n, writes in sqlgen().queries(path):
+        for name, sql, n, writes, *_ in sqlgen().queries(path):
             if not writes and re.match(r"\s*(select|with)\b", sql, re.I) and "launchplane_" in sql:
                 found[name] = (sql, n)
     return found
@@ -57,6 +62,8 @@ def cell(name, kind, primary):
         return "timestamptz '2026-01-01' + n * interval '1 minute'"
     if kind in ("json", "jsonb"):
         return "'{\"deploy\": {\"status\": \"pass\"}, \"destination_health\": {\"verified\": true}}'"
+    if kind == "bytea":
+        return "decode(repeat('00', 32), 'hex')"
     if name in ("instance", "to_instance", "channel"):
         return "CASE n / 200 % 2 WHEN 0 THEN 'prod' ELSE 'testing' END"
     if name == "status":
@@ -76,10 +83,10 @@ def grown(cluster, template):
         for table in tables:
             columns = connection.execute(
                 "SELECT a.attname, format_type(a.atttypid, NULL), EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid"
-                "  AND i.indisunique AND a.attnum = ANY (i.indkey)), a.atthasdef, a.attgenerated FROM pg_attribute a"
+                "  AND i.indisunique AND a.attnum = ANY (i.indkey)), a.atthasdef, a.attgenerated::text || a.attidentity::text FROM pg_attribute a"
                 " WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped", (table,)).fetchall()
             columns = [column for column in columns if not column[4] and (not column[3] or column[0] in ("product", "context", "instance"))]
-            if any(kind not in ("text", "integer", "bigint", "boolean", "json", "jsonb", "timestamp with time zone") for _, kind, *_ in columns):
+            if any(kind not in ("text", "integer", "bigint", "boolean", "json", "jsonb", "bytea", "timestamp with time zone") for _, kind, *_ in columns):
                 continue
             values = [cell(column, kind, unique) for column, kind, unique, *_ in columns]
             if table == "launchplane_operations":
@@ -88,6 +95,8 @@ def grown(cluster, template):
                 columns = list({c[0]: c for c in columns}.values())
                 known = {"finished_at": "now()", "status": "CASE n % 50 WHEN 0 THEN 'fail' ELSE 'pass' END"}
                 values = [known.get(c[0]) or cell(c[0], c[1], c[2]) for c in columns]
+            if table in CHECKED:
+                continue
             connection.execute(
                 f"INSERT INTO {table} ({', '.join(column[0] for column in columns)}) SELECT {', '.join(values)}"
                 f" FROM generate_series(1, {FEW_ROWS if table in FEW else ROWS}) n ON CONFLICT DO NOTHING")
@@ -103,7 +112,7 @@ def scans(plan, found=None):
         found.append(plan["Relation Name"])
     for child in plan.get("Plans", []):
         scans(child, found)
-    return [table for table in found if table not in FEW and not table.startswith("pg_")]
+    return [table for table in found if table not in FEW | CHECKED | QUEUES and not table.startswith("pg_")]
 
 
 def explain(connection, name, parameters, mode):
@@ -123,7 +132,7 @@ def test_the_database_has_grown(grown):
     assert set(PLANNED) <= set(READS)
 
 
-@pytest.mark.parametrize("name", sorted(set(READS) - set(PLANNED)))
+@pytest.mark.parametrize("name", sorted(set(READS) - set(PLANNED) - set(WHOLE)))
 def test_a_prepared_read_uses_indexes(grown, name):
     _, n = READS[name]
     plan = explain(grown, name, [None] * n, "force_generic_plan")

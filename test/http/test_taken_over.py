@@ -12,6 +12,8 @@ from rehearsal import policy as policies
 from rehearsal.service import run_to_end
 from replacement import inventory_of, replace
 
+BASELINE = pathlib.Path(__file__).resolve().parents[2] / "migrations" / "0001_baseline.sql"
+LATER = "-- What was added to some tables later"      # from here on the file brings old tables up to date
 LEGACY_INVENTORY = """
     INSERT INTO launchplane_inventory
         (context, instance, artifact_id, source_git_ref, updated_at, deployment_record_id, promotion_record_id,
@@ -21,24 +23,24 @@ LEGACY_INVENTORY = """
 """
 
 
-@pytest.fixture
-def taken_over(cluster, empty_database):
-    """The service's own tables with every document column as the predecessor had it, and without our version table."""
-    def migrate():
-        code, out, err = run_to_end("storage", "migrate", settings={"LAUNCHPLANE_DATABASE_URL": empty_database})
-        assert code == 0, out + err
+def predecessor_tables(connection):
+    """The tables as an earlier release had them: jsonb documents, no table of ours."""
+    connection.execute(BASELINE.read_text().split(LATER)[0].replace("payload json not null", "payload jsonb not null"))
+    connection.execute("ALTER TABLE launchplane_preview_desired_states ADD COLUMN label text NOT NULL")
 
-    migrate()
+
+def migrate(url):
+    code, out, err = run_to_end("storage", "migrate", settings={"LAUNCHPLANE_DATABASE_URL": url})
+    assert code == 0, out + err
+
+
+@pytest.fixture
+def taken_over(empty_database):
+    """A database that the predecessor made, with an inventory record of its own."""
     with psycopg.connect(empty_database, autocommit=True) as connection:
-        connection.execute("DROP TABLE launchplane_schema_migrations")
-        connection.execute("DROP TABLE launchplane_operation_events")
-        connection.execute("DROP TABLE launchplane_operations CASCADE")
-        tables = connection.execute(
-            "SELECT table_name FROM information_schema.columns WHERE table_schema = 'public' AND column_name = 'payload'")
-        for (name,) in tables.fetchall():
-            connection.execute(f"ALTER TABLE {name} ALTER COLUMN payload TYPE jsonb USING payload::jsonb")
+        predecessor_tables(connection)
         connection.execute(LEGACY_INVENTORY)
-    migrate()
+    migrate(empty_database)
     return empty_database
 
 
@@ -62,8 +64,6 @@ def test_evidence_and_replacement_keep_the_bootstrap_that_was_recorded(plane, la
 
 # A database as the predecessor left it: its tables without ours, jsonb documents, rows in every table
 
-BASELINE = pathlib.Path(__file__).resolve().parents[2] / "migrations" / "0001_baseline.sql"
-LATER = "-- What was added to some tables later"      # from here on the file brings old tables up to date
 READER = policies.render(github_actions=[policies.workflow_rule([
     "product_environment.read", "product_profile.read", "driver.read", "operations.read", "secret.list", "secret.read", "deployment.read",
     "promotion.read", "preview.read", "inventory.read", "backup_gate.read", "release_tuple.read", "artifact.read",
@@ -80,20 +80,12 @@ TIMELY = {"/metrics"}                                 # tells of the process, no
 OWN = {"/v1/operations", "/v1/operations/{operation_id}", "/v1/operations/{operation_id}/events"}   # moved by the takeover: below
 
 
-def predecessor(url):
-    """The tables of the earlier release and its rows."""
-    text = BASELINE.read_text().split(LATER)[0].replace("payload json not null", "payload jsonb not null")
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(text)
-        connection.execute("ALTER TABLE launchplane_preview_desired_states ADD COLUMN label text NOT NULL")
-        history.insert(connection)
-
-
 @pytest.fixture
 def left_behind(empty_database):
-    predecessor(empty_database)
-    code, out, err = run_to_end("storage", "migrate", settings={"LAUNCHPLANE_DATABASE_URL": empty_database})
-    assert code == 0, out + err
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        predecessor_tables(connection)
+        history.insert(connection)
+    migrate(empty_database)
     return empty_database
 
 
@@ -116,8 +108,7 @@ def test_nothing_is_lost_and_the_revision_is_stamped(left_behind):
             assert sorted(map(canonical, found)) == sorted(map(canonical, documents)), table
         applied = connection.execute("SELECT count(*) FROM launchplane_schema_migrations").fetchone()
         assert applied[0] == len(list(BASELINE.parent.glob("*.sql")))
-    code, out, err = run_to_end("storage", "migrate", settings={"LAUNCHPLANE_DATABASE_URL": left_behind})
-    assert code == 0, out + err                       # and again changes nothing
+    migrate(left_behind)                              # and again changes nothing
 
 
 def canonical(document):

@@ -1,0 +1,16 @@
+/* server/cli/release_direct.h - commands that can do without the service's HTTP: on its database (--database-url),
+ * where the service's workers carry out what is submitted, or as a rehearsal on local files (--local-rehearsal), which
+ * changes nothing real. */
+#pragma once
+
+#include "drivers/release/release.h"
+#include "server/cli/command.h"
+
+extern const struct setting rehearsal_settings[]; /* --local-rehearsal, --state-dir */
+
+/* ship execute and promote execute: by database, by rehearsal, else through the service. */
+int release_run(const struct command *c, struct settings *s, char **argv, const struct op_kind *kind);
+/* artifacts protected: by database, else through the service. */
+int protected_run(const struct command *c, struct settings *s, char **argv);
+/* The rehearsal of a release: reads and writes JSON files below --state-dir. */
+int release_rehearse(const struct command *c, struct settings *s, const struct op_kind *kind);
