@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_MAX_N 8192
+#define LINE_MAX_N  8192
 #define PATIENCE_MS 10000
 
 struct running {

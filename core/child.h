@@ -2,8 +2,8 @@
  *
  * The child has a process group of its own and nothing on its standard input. What it prints, on either output, comes
  * back line by line while it runs. A payload reaches it once, through a pipe that is its descriptor 3: not by its
- * arguments, its environment or a file. SIGINT and SIGTERM to us end the whole group: SIGTERM first, SIGKILL ten seconds
- * later. */
+ * arguments, its environment or a file. SIGINT and SIGTERM to us end the whole group: SIGTERM first, SIGKILL ten
+ * seconds later. */
 #pragma once
 
 #include "core/task.h"

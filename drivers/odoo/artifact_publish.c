@@ -70,7 +70,8 @@ bool artifact_inputs_make(struct task *t, const struct artifact_inputs *in, cons
 	if (in->pr_number.is_set && profile) {
 		slug = preview_slug_of(a, profile->preview.slug_template, in->pr_number.value);
 		if (in->preview_slug[0] && strcmp(in->preview_slug, slug) != 0)
-			return err_field(err, "inputs.preview_slug", "must be %s, the pull request's by the profile", slug);
+			return err_field(err, "inputs.preview_slug", "must be %s, the pull request's by the profile",
+			                 slug);
 	}
 	if (!runtime_env_outline(t, &place, NULL, "", &env, &secret_keys, err)) {
 		if (err_is(err, &E_runtime_environment_unavailable))
@@ -280,9 +281,11 @@ static SUSPENDS bool run_devkit(struct task *t, const struct artifact_publish_wi
 	if (end.interrupted_by)
 		return err_set(err, &E_cancelled, "interrupted; the devkit was stopped and nothing was stored");
 	if (end.signal)
-		return err_set(err, &E_invalid_request, "the devkit was ended by signal %d; nothing was stored", end.signal);
-	return end.exit_code == 0 || err_set(err, &E_invalid_request, "the devkit failed with exit code %lld; nothing was stored",
-	                                     (long long)end.exit_code);
+		return err_set(err, &E_invalid_request, "the devkit was ended by signal %d; nothing was stored",
+		               end.signal);
+	return end.exit_code == 0 ||
+	       err_set(err, &E_invalid_request, "the devkit failed with exit code %lld; nothing was stored",
+	               (long long)end.exit_code);
 }
 
 bool artifact_publish(struct task *t, const struct artifact_publish_wish *w, struct buf *out, int *exit_code,
@@ -294,7 +297,8 @@ bool artifact_publish(struct task *t, const struct artifact_publish_wish *w, str
 	*exit_code = 1;
 	if (!output_file[0]) {
 		if (!mkdtemp(own))
-			return err_set(err, &E_invalid_request, "no temporary directory can be made: %s", strerror(errno));
+			return err_set(err, &E_invalid_request, "no temporary directory can be made: %s",
+			               strerror(errno));
 		output_file = arena_printf(t->arena, "%s/manifest.json", own);
 	}
 	bool ok = run_devkit(t, w, output_file, exit_code, err) &&

@@ -34,7 +34,8 @@ static const struct field plan_fields[] = {
 	F_STR(preview_plan, preview_slug, REQUIRED | LOWERED | NON_BLANK, .max = 100),
 	F_STR(preview_plan, preview_url, 0, .max = 500),
 	F_STR(preview_plan, domain_host, 0, .max = 300),
-	F_STR(preview_plan, compose_ref, 0, .max = 300, .help = "The compose service, or what will stand for the new one"),
+	F_STR(preview_plan, compose_ref, 0, .max = 300,
+	      .help = "The compose service, or what will stand for the new one"),
 	F_STR(preview_plan, compose_name, 0, .max = 200),
 	F_STR(preview_plan, environment_id, 0, .max = 200),
 	F_STR(preview_plan, template_compose_id, 0, .max = 200),
@@ -158,7 +159,8 @@ struct json *preview_result(struct task *t, const struct operation *op, const st
 	const struct preview_state_kept *s = op->state;
 	const struct preview_apply *r = op->request;
 	struct arena *a = t->arena;
-	struct json *o = ARENA_NEW(a, struct json), steps = json_array(), errors = json_array(), records = json_object();
+	struct json *o = ARENA_NEW(a, struct json), steps = json_array(), errors = json_array(),
+	            records = json_object();
 	*o = json_object();
 	for (size_t i = 0; i < s->steps.n; i++)
 		json_push(a, &steps, contract_json(a, &step_contract, &s->steps.v[i], false));

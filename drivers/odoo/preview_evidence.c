@@ -126,8 +126,8 @@ static void write_preview(struct task *t, struct operation *op, const struct pre
 	operation_write(t, op, &Q_odoo_preview_unchanged, PARAMS(P_TEXT(p->preview_id), P_TEXT(mark)));
 	operation_write(t, op, &Q_preview_upsert,
 	                PARAMS(P_TEXT(p->preview_id), P_TEXT(p->context), P_TEXT(p->anchor_repo),
-	                       P_INT(p->anchor_pr_number), P_TEXT(preview_state_names[p->state]),
-	                       P_TEXT(p->updated_at), P_TEXT(contract_text(t->arena, &preview_contract, p))));
+	                       P_INT(p->anchor_pr_number), P_TEXT(preview_state_names[p->state]), P_TEXT(p->updated_at),
+	                       P_TEXT(contract_text(t->arena, &preview_contract, p))));
 }
 
 static void make_generation(struct task *t, const struct operation *op, int state, const struct err *failure,
@@ -157,10 +157,15 @@ static void make_generation(struct task *t, const struct operation *op, int stat
 		.baseline_release_tuple_id = none,
 		.anchor_summary = { s->repo, s->pr_number, s->source_git_ref, pr_url(t->arena, s) },
 		.deploy_status = ready || verified || state == GENERATION_VERIFYING ? RELEASE_PASS
-		                 : failed                                          ? RELEASE_FAIL
-		                                                                   : RELEASE_PENDING,
-		.verify_status = ready ? RELEASE_PASS : verified ? RELEASE_FAIL : failed ? RELEASE_SKIPPED : RELEASE_PENDING,
-		.overall_health_status = ready ? RELEASE_PASS : failed ? RELEASE_FAIL : RELEASE_PENDING,
+		                 : failed                                           ? RELEASE_FAIL
+		                                                                    : RELEASE_PENDING,
+		.verify_status = ready      ? RELEASE_PASS
+		                 : verified ? RELEASE_FAIL
+		                 : failed   ? RELEASE_SKIPPED
+		                            : RELEASE_PENDING,
+		.overall_health_status = ready    ? RELEASE_PASS
+		                         : failed ? RELEASE_FAIL
+		                                  : RELEASE_PENDING,
 		.failure_stage = failed ? (verified ? "verify" : "provision") : none,
 		.failure_summary = failed && failure ? arena_strdup(t->arena, failure->message) : none,
 		.runtime_identity = s->identity,

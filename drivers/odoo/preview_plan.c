@@ -15,12 +15,12 @@ const char *const preview_operation_names[] = { "refresh", "destroy", NULL };
 #define NUMBER_PLACE        "{number}"
 
 static const char *const required_keys[] = {
-	"ODOO_DB_NAME",  "ODOO_DB_USER",   "ODOO_DB_PASSWORD",     "ODOO_DATA_VOLUME",
+	"ODOO_DB_NAME",    "ODOO_DB_USER",   "ODOO_DB_PASSWORD",     "ODOO_DATA_VOLUME",
 	"ODOO_LOG_VOLUME", "ODOO_DB_VOLUME", "ODOO_MASTER_PASSWORD", "ODOO_ADMIN_PASSWORD",
 };
 static const char *const password_keys[] = { "ODOO_DB_PASSWORD", "ODOO_MASTER_PASSWORD", "ODOO_ADMIN_PASSWORD" };
-static const char *const default_passwords[] = { "admin",     "administrator", "changeme", "change-me", "default",
-	                                         "master",    "odoo",          "password", "postgres",  "secret" };
+static const char *const default_passwords[] = { "admin",  "administrator", "changeme", "change-me", "default",
+	                                         "master", "odoo",          "password", "postgres",  "secret" };
 /* The control plane's own, of no use to a container. */
 static const char *const own_keys[] = { "LAUNCHPLANE_PREVIEW_BASE_URL", "DOKPLOY_ENVIRONMENT_ID" };
 
@@ -200,12 +200,16 @@ bool preview_read(struct task *t, const struct preview_inputs *in, bool must_see
 		               in->product);
 	const struct preview_profile *p = &r->profile.preview;
 	if (!p->enabled || is_blank(p->context))
-		return err_set(err, &E_product_driver_mismatch, "product %s has no previews: its profile does not "
-		               "enable them", in->product);
+		return err_set(err, &E_product_driver_mismatch,
+		               "product %s has no previews: its profile does not "
+		               "enable them",
+		               in->product);
 	const char *slug = preview_slug_of(t->arena, p->slug_template, in->pr_number);
 	if (in->preview_slug[0] && strcmp(in->preview_slug, slug) != 0)
-		return err_field(err, "preview_slug", "must be %s, which the profile's template %s gives pull request "
-		                 "%lld", slug, p->slug_template, (long long)in->pr_number);
+		return err_field(err, "preview_slug",
+		                 "must be %s, which the profile's template %s gives pull request "
+		                 "%lld",
+		                 slug, p->slug_template, (long long)in->pr_number);
 	r->is_staged = p->data_transport_mode == TRANSPORT_BOOTSTRAP;
 	if (!read_records(t, in, slug, r, err))
 		return false;
@@ -483,8 +487,9 @@ static void make_plan(struct making *m)
 		.preview_slug = out->slug,
 		.preview_url = out->url,
 		.domain_host = out->host,
-		.compose_ref = r->compose_id[0] ? r->compose_id
-		                                : arena_printf(m->a, "${created.composeId:%s-%s}", m->in->product, out->slug),
+		.compose_ref = r->compose_id[0]
+		                       ? r->compose_id
+		                       : arena_printf(m->a, "${created.composeId:%s-%s}", m->in->product, out->slug),
 		.compose_name = out->compose_name,
 		.environment_id = out->environment_id,
 		.template_compose_id = r->has_target ? r->target_id.target_id : "",
@@ -502,9 +507,9 @@ static void make_plan(struct making *m)
 		block(m, &m->plan_blockers, "template_compose_id_missing",
 		      arena_printf(m->a, "the template lane %s has no tracked compose target with an id",
 		                   r->profile.preview.template_instance));
-	p->summary = arena_printf(m->a, "%s %s for %s of %s", preview_operation_names[m->in->operation],
-	                          r->is_staged ? "the staged preview" : "the isolated preview", out->slug,
-	                          m->in->product);
+	p->summary =
+	        arena_printf(m->a, "%s %s for %s of %s", preview_operation_names[m->in->operation],
+	                     r->is_staged ? "the staged preview" : "the isolated preview", out->slug, m->in->product);
 	struct json operations, rollback;
 	list_calls(m, &operations, &rollback);
 	out->runtime_plan = runtime_document(m, &operations, &rollback);
@@ -551,7 +556,9 @@ bool preview_make(struct arena *a, const struct preview_inputs *in, const struct
 	const char *host = url_host(a, out->url);
 	out->host = host ? host : "";
 	out->image_reference = of_manifest[0] ? of_manifest : in->image_reference;
-	out->source_git_ref = in->source_git_ref[0] ? in->source_git_ref : in->manifest ? in->manifest->source_commit : "";
+	out->source_git_ref = in->source_git_ref[0] ? in->source_git_ref
+	                      : in->manifest        ? in->manifest->source_commit
+	                                            : "";
 	out->artifact_id = in->manifest ? in->manifest->artifact_id : out->image_reference;
 	for (size_t i = 0; r->is_staged && i < r->live.domains.n; i++) {
 		const char *known = lowered(a, r->live.domains.v[i].host);
@@ -582,7 +589,9 @@ void preview_inputs_of(const struct preview_apply *r, int64_t pr_number, struct 
 		.image_reference = r->image_reference,
 		.manifest = r->manifest,
 		/* Without a manifest the image is all that is known of its source. */
-		.source_git_ref = r->manifest ? "" : at ? at + strlen("@sha256:") : "",
+		.source_git_ref = r->manifest ? ""
+		                  : at        ? at + strlen("@sha256:")
+		                              : "",
 		.source = "",
 		.timeout_seconds = r->timeout_seconds,
 		.no_cache = r->dry_run_plan.no_cache,

@@ -151,8 +151,7 @@ static SUSPENDS enum phase_outcome create_compose(struct task *t, struct operati
 	struct preview_state_kept *s = op->state;
 	struct dokploy d;
 	const char *id = s->compose_id;
-	if (!dokploy_open(t, &d, err) ||
-	    (!s->is_staged && !find_compose(t, &d, op, &id, err)))
+	if (!dokploy_open(t, &d, err) || (!s->is_staged && !find_compose(t, &d, op, &id, err)))
 		return PHASE_FAILED;
 	if (id[0])
 		return note_compose(t, &d, op, id, err) ? PHASE_DONE : PHASE_FAILED;
@@ -188,8 +187,7 @@ static SUSPENDS enum phase_outcome sync_source(struct task *t, struct operation 
 		                     .hosts = s->hosts,
 		                     .runtime_port = s->runtime_port,
 		                     .publishes_ports = false };
-	if (!dokploy_open(t, &d, err) ||
-	    !dokploy_compose_one(t, &d, s->compose_id, &live, err))
+	if (!dokploy_open(t, &d, err) || !dokploy_compose_one(t, &d, s->compose_id, &live, err))
 		return PHASE_FAILED;
 	for (size_t i = 0; i < live.domains.n; i++)
 		if (strcmp(live.domains.v[i].certificate_type, "letsencrypt") == 0)
@@ -236,7 +234,8 @@ static SUSPENDS enum phase_outcome write_environment(struct task *t, struct oper
 	const struct target_env_wish wish = { .live_env = s->is_staged ? live.env : "",
 		                              .runtime = &in.env,
 		                              .payload = &no_payload,
-		                              .manifest_modules = r->manifest ? &r->manifest->odoo_install_modules : &no_modules,
+		                              .manifest_modules =
+		                                      r->manifest ? &r->manifest->odoo_install_modules : &no_modules,
 		                              .context = s->context,
 		                              .instance = s->slug,
 		                              .image_reference = s->image_reference,
@@ -252,12 +251,11 @@ static SUSPENDS enum phase_outcome write_environment(struct task *t, struct oper
 	}
 	if (differing.n) {
 		err_set(err, &E_provider_refused,
-		        "Dokploy did not keep the environment as written; %zu keys differ, the first is %s", differing.n,
-		        differing.v[0]);
+		        "Dokploy did not keep the environment as written; %zu keys differ, the first is %s",
+		        differing.n, differing.v[0]);
 		return PHASE_FAILED;
 	}
-	preview_step_done(t, s, "environment", s->compose_name, "pass",
-	                  arena_printf(t->arena, "%zu keys", env.map.n));
+	preview_step_done(t, s, "environment", s->compose_name, "pass", arena_printf(t->arena, "%zu keys", env.map.n));
 	return PHASE_DONE;
 }
 
@@ -268,8 +266,8 @@ static SUSPENDS enum phase_outcome ensure_domain(struct task *t, struct operatio
 	struct dokploy_domains domains;
 	struct domain_route route;
 	size_t rows;
-	if (!dokploy_open(t, &d, err) ||
-	    !dokploy_domains_of_compose(t, &d, s->compose_id, &domains, err) || !may_write(t, op, err) ||
+	if (!dokploy_open(t, &d, err) || !dokploy_domains_of_compose(t, &d, s->compose_id, &domains, err) ||
+	    !may_write(t, op, err) ||
 	    !domain_route_host(t, &d, &domains, s->compose_id, s->host, s->runtime_port, &route, err) ||
 	    !dokploy_domains_of_compose(t, &d, s->compose_id, &domains, err))
 		return PHASE_FAILED;
@@ -304,8 +302,8 @@ static SUSPENDS enum phase_outcome deploy(struct task *t, struct operation *op, 
 		return PHASE_FAILED;
 	s->deploy_requests++;
 	if (dokploy_compose_deploy(t, &d, s->compose_id, op->operation_id,
-	                           arena_printf(t->arena, "Launchplane preview %s", s->slug),
-	                           r->dry_run_plan.no_cache, err)) {
+	                           arena_printf(t->arena, "Launchplane preview %s", s->slug), r->dry_run_plan.no_cache,
+	                           err)) {
 		s->deploy_acknowledged = true;
 		preview_step_done(t, s, "deploy", s->compose_name, "pending", "requested");
 		return PHASE_DONE;
@@ -363,8 +361,8 @@ static SUSPENDS enum phase_outcome wait_for_deploy(struct task *t, struct operat
 		preview_step_done(t, s, "deploy", s->compose_name, "pass", run->id);
 		return PHASE_DONE;
 	case DEPLOYMENT_FAILURE:
-		err_set(err, &E_deploy_failed, "Dokploy ended the deploy of %s with %s%s%s", s->compose_name, run->status,
-		        run->error_message[0] ? ": " : "", redact(t->arena, run->error_message));
+		err_set(err, &E_deploy_failed, "Dokploy ended the deploy of %s with %s%s%s", s->compose_name,
+		        run->status, run->error_message[0] ? ": " : "", redact(t->arena, run->error_message));
 		return PHASE_FAILED;
 	case DEPLOYMENT_RUNNING:
 	case DEPLOYMENT_UNKNOWN:
@@ -404,7 +402,8 @@ static SUSPENDS enum phase_outcome smoke(struct task *t, struct operation *op, s
 	}
 	if (reached && answer.status >= 200 && answer.status < 400) {
 		s->smoke_status = "pass";
-		preview_step_done(t, s, "smoke", r->health_path, "pass", arena_printf(t->arena, "HTTP %d", answer.status));
+		preview_step_done(t, s, "smoke", r->health_path, "pass",
+		                  arena_printf(t->arena, "HTTP %d", answer.status));
 		return PHASE_DONE;
 	}
 	if (!operation_is_overdue(t, op))

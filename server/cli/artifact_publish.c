@@ -69,8 +69,9 @@ static SUSPENDS bool derive(struct direct *d, struct artifact_publish_wish *w, s
 		return false;
 	if (!found || strcmp(profile.driver_id, "odoo") != 0 ||
 	    !product_profile_lane_in(&profile, w->context, w->instance))
-		return err_set(err, &E_product_driver_mismatch, "product %s has no profile with driver odoo and lane %s/%s",
-		               given(d->s, "--product"), w->context, w->instance);
+		return err_set(err, &E_product_driver_mismatch,
+		               "product %s has no profile with driver odoo and lane %s/%s", given(d->s, "--product"),
+		               w->context, w->instance);
 	if (!artifact_inputs_make(d->t, &in, &profile, &inputs, err))
 		return false;
 	if (!w->image_repository[0])
@@ -112,8 +113,8 @@ static int publish_run(const struct command *c, struct settings *s, char **argv)
 	return failed ? (exit_code ? exit_code : failed) : 0;
 }
 
-static const struct setting *const publish_options[] = { publish_settings, actor_settings, master_key_settings,
-	                                                 database_settings, log_settings,  NULL };
+static const struct setting *const publish_options[] = { publish_settings,  actor_settings, master_key_settings,
+	                                                 database_settings, log_settings,   NULL };
 
 static const struct setting inputs_settings[] = {
 	{ "--product", NULL, NULL, "NAME", "The product, as in its profile, or odoo", 0 },

@@ -11,7 +11,8 @@ struct artifact_inputs_body {
 };
 static const struct field body_fields[] = {
 	F_SCHEMA_VERSION(artifact_inputs_body),
-	F_STR(artifact_inputs_body, product, REQUIRED | TRIMMED | NON_BLANK, .max = 200, .help = "The product, or odoo"),
+	F_STR(artifact_inputs_body, product, REQUIRED | TRIMMED | NON_BLANK, .max = 200,
+	      .help = "The product, or odoo"),
 	F_OBJECT(artifact_inputs_body, inputs, REQUIRED, &artifact_inputs_contract),
 	F_END,
 };
@@ -26,7 +27,8 @@ static SUSPENDS bool artifact_inputs_route(struct call *c, struct err *err)
 	struct product_profile profile;
 	struct json result, records = json_object();
 	if (!has_profile && needs_profile)
-		return err_field(err, "product", "must be a product with a profile when pr_number, preview_slug or "
+		return err_field(err, "product",
+		                 "must be a product with a profile when pr_number, preview_slug or "
 		                 "source_git_ref is given");
 	if (has_profile && !read_profile(c->t, body->product, &profile, &found, err))
 		return false;

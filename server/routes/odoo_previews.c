@@ -97,7 +97,8 @@ static bool choose_lane(const struct product_profile *p, const struct preview_pl
 		return true;
 	const struct lane *lane = product_profile_lane(p, p->preview.template_instance, &lanes);
 	if (!lane)
-		return err_set(err, &E_operation_blocked, "the profile has no lane %s, which its previews are staged on",
+		return err_set(err, &E_operation_blocked,
+		               "the profile has no lane %s, which its previews are staged on",
 		               p->preview.template_instance);
 	s->context = lane->context;
 	s->instance = lane->instance;
@@ -122,7 +123,8 @@ static SUSPENDS bool preview_apply_route(struct call *c, struct err *err)
 	if (refreshes && !r->image_reference[0] && !r->manifest)
 		return err_field(err, "apply.image_reference", "or manifest is required for a refresh");
 	/* A key means one request, whichever of the two kinds it became. */
-	if (!call_operated(c, refreshes ? &odoo_preview_destroy_kind : &odoo_preview_refresh_kind, &found, err) || found)
+	if (!call_operated(c, refreshes ? &odoo_preview_destroy_kind : &odoo_preview_refresh_kind, &found, err) ||
+	    found)
 		return found;
 	struct op_submission s = call_submission(c);
 	s.kind = refreshes ? &odoo_preview_refresh_kind : &odoo_preview_destroy_kind;
