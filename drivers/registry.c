@@ -5,6 +5,7 @@
 #include "drivers/odoo/backup_gate.h"
 #include "drivers/odoo/bootstrap.h"
 #include "drivers/odoo/post_deploy.h"
+#include "drivers/odoo/preview.h"
 #include "drivers/odoo/promotion.h"
 #include "drivers/odoo/replacement.h"
 #include "drivers/release/release.h"
@@ -24,5 +25,7 @@ const struct op_kind *const all_op_kinds[] = {
 	&target_backfill_kind,
 	&live_runtime_kind,
 	&rekey_kind,
+	&odoo_preview_refresh_kind,
+	&odoo_preview_destroy_kind,
 	NULL,
 };

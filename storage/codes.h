@@ -32,6 +32,7 @@
 	X(odoo_stable_bootstrap_operation_active, 409, false,                                                          \
 	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
 	X(product_lane_not_found, 404, false, "The product's profile has no such lane, or there is no such product")   \
+	X(driver_route_dependency_not_found, 404, false, "A record that the route needs is missing")                   \
 	X(tracked_target_not_found, 404, false, "The lane has no tracked target record, or no id for it")              \
 	X(runtime_environment_unavailable, 409, false, "No runtime environment is recorded for the lane")              \
 	X(runtime_environment_empty, 409, false, "Nothing of the lane's recorded environment is to reach its target")  \
@@ -47,6 +48,8 @@
 	X(operation_cancelled, 409, false, "The operation was cancelled before it took effect")                        \
 	X(operation_blocked, 409, false,                                                                               \
 	  "Records or the live target do not allow the operation; the message says what")                              \
+	X(odoo_preview_runtime_config_incomplete, 409, false,                                                          \
+	  "The preview's environment lacks required keys or has default passwords; the message names the keys")        \
 	X(operation_reconciliation_required, 409, false, "A person must look: what happened cannot be proved")         \
 	X(deploy_failed, 502, false, "The provider ended the deploy with an error")                                    \
 	X(post_deploy_failed, 502, false, "The data workflow on the host failed")                                      \

@@ -44,6 +44,12 @@ bool key_safety_refuse(struct arena *a, const struct key_safety_findings *found,
 bool key_safety_gate(struct task *t, const struct place *place, const struct strings *keys,
                      struct key_safety_evidence *evidence, struct err *err)
 {
+	return key_safety_gate_from(t, place, place, keys, evidence, err);
+}
+
+bool key_safety_gate_from(struct task *t, const struct place *from, const struct place *place,
+                          const struct strings *keys, struct key_safety_evidence *evidence, struct err *err)
+{
 	*evidence = (struct key_safety_evidence){
 		.required = keys->n > 0, .status = "skipped", .policy_record_id = "", .policy_sha256 = ""
 	};
@@ -55,11 +61,16 @@ bool key_safety_gate(struct task *t, const struct place *place, const struct str
 	evidence->status = "unavailable";
 	if (!db_query(t, &Q_key_safety_active, PARAMS(), &policy_rows, err) ||
 	    !db_query(t, &Q_secret_bindings_for_lane,
-	              PARAMS(P_TEXT("runtime_environment"), P_TEXT(place->context), P_TEXT(place->instance)),
+	              PARAMS(P_TEXT("runtime_environment"), P_TEXT(from->context), P_TEXT(from->instance)),
 	              &binding_rows, err) ||
 	    !key_safety_read_policy(t->arena, &policy_rows, &policy, err) ||
 	    !key_safety_read_bindings(t->arena, &binding_rows, 0, &bindings, err))
 		return false;
+	for (size_t i = 0; from != place && i < binding_rows.n; i++) {
+		struct secret_binding *b = &bindings[i]; /* as near to the place as it is to the lane it comes from */
+		b->context = b->context[0] ? place->context : "";
+		b->instance = b->instance[0] ? place->instance : "";
+	}
 	evidence->policy_record_id = policy.record_id;
 	evidence->policy_sha256 = key_safety_digest(t->arena, &policy);
 	struct key_safety_findings *found = &evidence->findings;

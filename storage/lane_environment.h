@@ -43,6 +43,10 @@ struct key_safety_evidence {
 SUSPENDS bool key_safety_gate(struct task *t, const struct place *place, const struct strings *keys,
                               struct key_safety_evidence *evidence, struct err *err);
 
+/* The same for secrets bound to one lane whose values are to reach another place: the rules judge that place. */
+SUSPENDS bool key_safety_gate_from(struct task *t, const struct place *from, const struct place *place,
+                                   const struct strings *keys, struct key_safety_evidence *evidence, struct err *err);
+
 /* The pieces, for those who have rows of their own transaction. */
 bool key_safety_read_policy(struct arena *a, const struct rows *rows, struct key_safety_policy *out, struct err *err);
 /* spare: room for so many more. */

@@ -219,6 +219,9 @@ SUSPENDS bool dokploy_environment_services(struct task *t, struct dokploy *d, co
                                            bool is_compose, struct dokploy_things *out, struct err *err);
 SUSPENDS bool dokploy_service_create(struct task *t, struct dokploy *d, const struct dokploy_new_service *wish,
                                      const char **id, struct err *err);
+/* The row is gone at once; that containers and volumes are is not proved by the answer. E_not_found: it was gone. */
+SUSPENDS bool dokploy_compose_delete(struct task *t, struct dokploy *d, const char *compose_id, bool with_volumes,
+                                     struct err *err);
 /* Where a compose service's file comes from. */
 SUSPENDS bool dokploy_compose_set_source(struct task *t, struct dokploy *d, const char *compose_id,
                                          const char *source_type, const char *compose_path, struct err *err);

@@ -103,6 +103,15 @@ bool dokploy_service_create(struct task *t, struct dokploy *d, const struct dokp
 	return create(t, d, "compose.create", &body, "compose", "composeId", id, err);
 }
 
+bool dokploy_compose_delete(struct task *t, struct dokploy *d, const char *compose_id, bool with_volumes,
+                            struct err *err)
+{
+	struct json body = json_object(), ignored;
+	json_set_str(t->arena, &body, "composeId", compose_id);
+	json_set(t->arena, &body, "deleteVolumes", json_of_bool(with_volumes));
+	return dokploy_post(t, d, "compose.delete", &body, &ignored, err);
+}
+
 bool dokploy_compose_set_source(struct task *t, struct dokploy *d, const char *compose_id, const char *source_type,
                                 const char *compose_path, struct err *err)
 {

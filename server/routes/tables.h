@@ -21,6 +21,8 @@ extern const struct route live_target_routes[];
 extern const struct route provider_target_routes[];
 extern const struct route context_move_routes[];
 extern const struct route odoo_routes[];
+extern const struct route odoo_artifact_routes[];
+extern const struct route odoo_preview_routes[];
 extern const struct route odoo_lane_routes[];
 extern const struct route odoo_prod_routes[];
 extern const struct route odoo_override_routes[];

@@ -58,12 +58,14 @@ class Odoo:
         return app
 
     async def _serve(self, http):
-        host = http.match_info["host"].lower()
+        host, path = http.match_info["host"].lower(), http.match_info.get("path", "").strip("/")
+        if self._routed(http.url.host or "")[0] is not None:      # a route by the name that was really asked
+            host, path = http.url.host, http.path.strip("/")
         face = self.faces.get(host, Face())
         if face.unreachable:
             http.transport.abort()
             return web.Response()
-        answer = self._answer(host, http.match_info.get("path", "").strip("/"), face)
+        answer = self._answer(host, path, face)
         self.requests.append((http.path, http.headers.get("User-Agent", ""), answer.status))
         return answer
 

@@ -24,7 +24,8 @@ SANITIZER_SIGNS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSaniti
 
 
 # POST because they need a body: they only read, and tell nobody.
-ONLY_READ = ("/v1/authz/explain", "/v1/drivers/odoo/target-replacement-plan", "/v1/drivers/odoo/prod-promotion-inputs")
+ONLY_READ = ("/v1/authz/explain", "/v1/drivers/odoo/target-replacement-plan", "/v1/drivers/odoo/prod-promotion-inputs",
+             "/v1/drivers/odoo/preview-apply-inputs", "/v1/drivers/odoo/artifact-publish-inputs")
 PLAN_UNLESS_TOLD = ("/v1/dokploy-targets/setup", "/v1/product-config/apply", "/v1/authz-policies/",
                     "/v1/product-profiles/context-cutover/", "/v1/product-profiles/legacy-context-cleanup/")
 

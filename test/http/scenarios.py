@@ -8,6 +8,7 @@ import typing
 
 import live
 from checks import assert_accepted, assert_ok
+from preview import Previews
 from release import PROMOTE, SHIP, Product
 from replacement import deployment_of, env_of, inventory_of, submit as submit_replacement
 
@@ -189,6 +190,52 @@ def _judge_backfill(plane, lane, operation):
     assert operation["result"]["report"]["counts"] == {"created": 1}
 
 
+# previews
+
+def _with_previews(plane, lane):
+    dokploy = lane.doubles.dokploy
+    dokploy.queue_seconds = dokploy.deploy_seconds = 0
+    Previews(plane, lane).prepare()
+
+
+def _with_a_preview(plane, lane):
+    _with_previews(plane, lane)
+    assert Previews(plane, lane).refresh(key="preview-0")["status"] == "pass"
+    plane.pass_time(seconds=5)
+
+
+def _submit_preview(operation):
+    """The plan is kept: a submission that is repeated says the same."""
+    def submit(plane, lane):
+        if not hasattr(lane, "preview_plan"):
+            lane.preview_plan = Previews(plane, lane).inputs(operation)["dry_run_plan"]
+        return Previews(plane, lane).submit(lane.preview_plan, key="preview-1")
+    return submit
+
+
+def _ask_preview(operation):
+    def ask(plane, lane):
+        lane.preview_plan = Previews(plane, lane).inputs(operation)["dry_run_plan"]
+    return ask
+
+
+def _judge_preview(plane, lane, operation):
+    previews = Previews(plane, lane)
+    row = previews.compose()
+    assert lane.doubles.dokploy.deploys(row["composeId"]) == 1
+    assert [domain["host"] for domain in lane.doubles.dokploy.domains_of(row["composeId"])] == ["pr-7.previews.example.com"]
+    assert operation["result"]["created_compose"] is True
+    assert [(g["sequence"], g["state"]) for g in previews.generations()] == [(1, "verifying")]
+    assert previews.records()[7]["latest_generation_id"] == operation["result"]["records"]["generation_id"]
+
+
+def _judge_no_preview(plane, lane, operation):
+    previews = Previews(plane, lane)
+    assert previews.compose() is None and list(lane.doubles.dokploy.state.composes) == [lane.compose_id]
+    assert lane.doubles.dokploy.effects("POST", "compose.delete") == 1
+    assert previews.records()[7]["state"] == "destroyed"
+
+
 # live runtime, rekey
 
 def _record_values(plane, lane):
@@ -218,6 +265,8 @@ def _judge_rekey(plane, lane, operation):
 
 
 SCENARIOS = {
+    "preview": Scenario("odoo_preview_refresh", _with_previews, _submit_preview("refresh"), _judge_preview, _ask_preview("refresh")),
+    "no-preview": Scenario("odoo_preview_destroy", _with_a_preview, _submit_preview("destroy"), _judge_no_preview, _ask_preview("destroy")),
     "replacement": Scenario("odoo_stable_target_replacement", _lead_elsewhere, submit_replacement, _judge_replacement),
     "ship": Scenario("ship", _lead_elsewhere, _submit_release(SHIP, Product.ship_request), _judge_release("testing")),
     "promote": Scenario("promote", _both_lanes, _submit_release(PROMOTE, Product.promote_request), _judge_release("prod")),

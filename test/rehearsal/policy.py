@@ -33,7 +33,7 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
         rule(["product_profile.write", "product_profile.read"], [product], ["launchplane"]),
         rule(["product_config.plan", "product_config.apply", "live_target_runtime.plan",
               "live_target_runtime.apply"], [product], [context]),
-        rule(["odoo_artifact_publish.write", "deployment.write", "odoo_target_replacement_plan.read",
+        rule(["odoo_artifact_publish.write", "odoo_artifact_publish_inputs.read", "deployment.write", "odoo_target_replacement_plan.read",
               "odoo_target_replacement_apply.execute", "operations.read", "operations.cancel",
               "odoo_stable_bootstrap.execute", "odoo_post_deploy.execute", "odoo_prod_backup_gate.execute",
               "odoo_prod_promotion_inputs.read", "odoo_prod_promotion.execute", "odoo_prod_rollback.execute",
@@ -52,6 +52,8 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
               "dokploy_target.setup", "dokploy_target.inspect", "odoo_override.read",
               "provider_target.audit", "provider_target.backfill", "launchplane_service.read", "artifact.read"],
              ["launchplane"], ["launchplane"]),
+        rule(["odoo_preview_apply_inputs.read", "odoo_preview_apply.execute", "product_config.plan", "product_config.apply",
+              "operations.read", "operations.cancel"], [product], [f"{context}-preview"]),
         # Global secrets have no context, and only an empty list or a star matches that.
         rule(["product_config.plan", "product_config.apply"], ["launchplane"], ["*"]),
     ]

@@ -1,0 +1,158 @@
+/* drivers/odoo/preview.h - previews of Odoo pull requests (facts/odoo.md 15).
+ *
+ * A plan is a read: what a refresh or a destroy would do at the provider, and what speaks against it. Applying takes
+ * the plan back, resolves everything anew and refuses when the plan is no longer the one. Two kinds do the work:
+ *
+ *   odoo_preview_refresh  plan, create, source, environment, domain, deploy, deploy_wait, smoke; a failure takes back
+ *                         what this operation made (undo_domain, undo_compose)
+ *   odoo_preview_destroy  wait, plan, domains, compose
+ *
+ * A destroy is a fence: from its submission on no earlier refresh of the preview writes at the provider, which each of
+ * them checks right before every write; the destroy waits until they have ended, and then removes what they made. A
+ * refresh submitted after it waits for it.
+ *
+ * Isolated previews have a compose service, a database and volumes of their own. Staged ones (data_transport_mode
+ * bootstrap) borrow the template lane's compose target: a refresh holds that lane, and a destroy takes away the
+ * preview's domain alone. */
+#pragma once
+
+#include "drivers/dokploy/dokploy.h"
+#include "storage/artifact_manifest.h"
+#include "storage/lane_environment.h"
+#include "storage/operation.h"
+#include "storage/product_profile.h"
+#include "storage/target.h"
+
+enum preview_operation { PREVIEW_REFRESH, PREVIEW_DESTROY };
+extern const char *const preview_operation_names[];
+
+struct preview_inputs {
+	int64_t schema_version;
+	const char *product;
+	int operation; /* enum preview_operation */
+	int64_t pr_number;
+	const char *preview_slug, *preview_url, *image_reference;
+	struct artifact_manifest *manifest; /* NULL: none */
+	const char *source_git_ref, *source;
+	int64_t timeout_seconds;
+	bool no_cache;
+};
+extern const struct contract preview_inputs_contract;
+
+/* dry_run_plan */
+struct preview_plan {
+	const char *status; /* ready, blocked */
+	bool dry_run;
+	int operation;
+	const char *product, *repository, *preview_slug, *preview_url, *domain_host, *compose_ref, *compose_name,
+	        *environment_id, *template_compose_id;
+	bool no_cache, delete_volumes;
+	int64_t runtime_port;
+	const struct json *blockers, *operations, *rollback_operations;
+	const char *summary;
+};
+extern const struct contract preview_plan_contract;
+
+struct preview_apply {
+	int64_t schema_version;
+	struct preview_plan dry_run_plan;
+	const char *image_reference;
+	struct artifact_manifest *manifest;
+	const struct json *environment_values; /* taken for compatibility, never used or kept */
+	const char *compose_file;              /* likewise */
+	const char *health_path;
+	int64_t timeout_seconds;
+	bool wait_for_deploy, smoke_check;
+};
+extern const struct contract preview_apply_contract;
+
+/* ---- planning: preview_plan.c ---- */
+
+/* What was read, in the task's arena, which is wiped. */
+struct preview_reading {
+	struct product_profile profile;
+	const struct lane *lane; /* the template; NULL: the profile has none of that name */
+	bool is_staged;
+	bool has_target; /* a compose target with its id */
+	struct dokploy_target target;
+	struct dokploy_target_id target_id;
+	struct text_map template_env, context_env; /* resolved with secrets; empty when nothing is recorded */
+	struct strings secret_keys;
+	struct key_safety_evidence key_safety;
+	const char *key_safety_problem; /* NULL: none */
+	const char *discovery_problem;  /* NULL: the provider was read */
+	const char *compose_id;         /* of the preview; "": there is none yet */
+	const char *compose_environment_id;
+	struct dokploy_compose live; /* of a staged preview's target; else of the template */
+	bool has_live;
+	const char *preview_state; /* as recorded; "": no preview is */
+};
+
+/* What follows from inputs and reading. */
+struct preview_intent {
+	const char *slug, *url, *host, *compose_name, *environment_id, *image_reference, *source_git_ref, *artifact_id;
+	const char *repo;     /* the repository's short name */
+	struct text_map env;  /* to be written, without modules, image and identity */
+	struct strings hosts; /* of the compose file */
+	struct preview_plan plan;
+	const char *runtime_plan; /* JSON */
+	bool is_ready;
+	bool lacks_config;         /* the runtime keys below are why not */
+	const char *blocked_text;  /* for people */
+	struct strings lacks_keys; /* names */
+};
+
+/* The pull request's slug, and back: 0 when slug is none of the template's. */
+const char *preview_slug_of(struct arena *a, const char *template, int64_t pr_number);
+int64_t preview_number_of(const char *template, const char *slug);
+/* Whether host is a preview's: its first label is a slug of the template. */
+bool preview_host_is_of(struct arena *a, const char *template, const char *host);
+/* <repository>@sha256:<64 hex> */
+bool is_immutable_image(const char *reference);
+
+/* Fails when the profile is missing or has no previews, the inputs contradict it, the database fails, or the provider
+ * fails in a way that may pass and must_see is set; what else is missing are blockers. */
+SUSPENDS OUTSIDE_TX bool preview_read(struct task *t, const struct preview_inputs *in, bool must_see,
+                                      struct preview_reading *out, struct err *err);
+/* Pure. Fails for contradicting inputs. */
+bool preview_make(struct arena *a, const struct preview_inputs *in, const struct preview_reading *r,
+                  struct preview_intent *out, struct err *err);
+/* What an apply asks for, as inputs. */
+void preview_inputs_of(const struct preview_apply *r, int64_t pr_number, struct preview_inputs *out);
+
+/* ---- doing: preview_refresh.c, preview_destroy.c, preview_evidence.c ---- */
+
+extern const struct op_kind odoo_preview_refresh_kind, odoo_preview_destroy_kind;
+
+struct preview_step {
+	const char *name, *target, *status, *detail;
+};
+struct preview_state_kept {
+	const char *context, *repo, *repository, *slug, *url, *host, *compose_id, *compose_name, *environment_id,
+	        *template_compose_id, *server_id, *image_reference, *artifact_id, *source_git_ref;
+	int64_t pr_number, sequence, runtime_port;
+	const char *preview_id, *generation_id, *domain_id, *transition;
+	bool is_staged, created_compose, domain_existed, asked_for_compose, is_fenced;
+	LIST_OF(struct preview_step) steps;
+	struct strings hosts, rollback_errors;
+	const char *failure_code, *failure_message, *failure_stage;
+	bool deploy_acknowledged;
+	int64_t deploy_requests, absent_since_ms;
+	const char *provider_deployment_id, *smoke_status;
+	struct runtime_identity *identity;
+};
+extern const struct contract preview_state_contract;
+
+void preview_step_done(struct task *t, struct preview_state_kept *s, const char *name, const char *target,
+                       const char *status, const char *detail);
+/* Recomputes the plan of the operation's request and compares it. */
+SUSPENDS bool preview_settle(struct task *t, struct operation *op, struct preview_reading *r, struct preview_intent *in,
+                             struct err *err);
+/* The result member. */
+struct json *preview_result(struct task *t, const struct operation *op, const struct err *failure);
+/* Queues preview and generation for the checkpoint: refused there when the preview has changed in between. */
+SUSPENDS bool preview_write_generation(struct task *t, struct operation *op, int generation_state,
+                                       const struct err *failure, struct err *err);
+SUSPENDS bool preview_write_destroyed(struct task *t, struct operation *op, struct err *err);
+/* Claims the pull request's preview, and the number of its next generation. */
+SUSPENDS bool preview_claim(struct task *t, struct operation *op, struct err *err);
