@@ -343,9 +343,10 @@ static bool has_previews(const struct driver_descriptor *d)
 const char *driver_catalog(void)
 {
 	static const char *made; /* one thread serves; the tables never change */
+	static struct buf b;     /* holds the arena for as long as the process lives */
 	if (made)
 		return made;
-	struct buf b = buf_in(arena_new());
+	b = buf_in(arena_new());
 	struct json_out o = { .buf = &b };
 	jo_open(&o, '{');
 	for (const struct driver_descriptor *const *d = all_drivers; *d; d++) {

@@ -87,24 +87,33 @@ static SUSPENDS bool survey(struct tx *tx, struct survey *s, struct err *err)
 	return !s->has_versions || tx_query(tx, &Q_migrate_applied, PARAMS(), &s->applied, err);
 }
 
+static bool is_known(int64_t number)
+{
+	for (size_t i = 0; i < migrations_n; i++) {
+		if (migrations[i].number == number)
+			return true;
+	}
+	return false;
+}
+
 /* Whether what was applied is the beginning of what we know. */
 static bool chain_fits(const struct survey *s, struct err *err)
 {
 	for (size_t i = 0; i < s->applied.n; i++) {
 		int64_t number = row_int(&s->applied, i, 0);
 		const char *name = row_text(&s->applied, i, 1);
-		if (number > (int64_t)migrations_n)
+		if (!is_known(number))
 			return err_set(
 			        err, &E_conflict,
 			        "the database has migration %04d_%s, which this program does not know: start the newer "
 			        "program that made it, or point --database-url elsewhere",
 			        (int)number, name);
-		if (number != (int64_t)i + 1)
+		if (number != migrations[i].number)
 			return err_set(err, &E_conflict,
-			               "the database has migration %04d_%s but not %04zu_%s before it: restore a "
+			               "the database has migration %04d_%s but not %04d_%s before it: restore a "
 			               "backup or repair "
 			               "launchplane_schema_migrations by hand",
-			               (int)number, name, i + 1, migrations[i].name);
+			               (int)number, name, migrations[i].number, migrations[i].name);
 		if (strcmp(row_text(&s->applied, i, 2), migrations[i].checksum) != 0)
 			return err_set(err, &E_conflict,
 			               "migration %04d_%s was applied with another text than this program has: a "

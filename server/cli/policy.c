@@ -71,20 +71,25 @@ static const struct argument grant_workflow_arguments[] = { WORKFLOW_ARGUMENTS("
 static const struct argument remove_workflow_arguments[] = { WORKFLOW_ARGUMENTS("removal"),
 	                                                     CHANGE_ARGUMENTS("removal"),
 	                                                     { 0 } };
-static const struct argument grant_human_arguments[] = {
-	{ "--login", "grant.logins", ARGUMENT_LIST },
-	{ "--organization", "grant.organizations", ARGUMENT_LIST },
-	{ "--team", "grant.teams", ARGUMENT_LIST },
-	{ "--role", "grant.roles", ARGUMENT_LIST },
-	CHANGE_ARGUMENTS("grant"),
-	{ 0 },
-};
-static const struct argument grant_token_arguments[] = {
-	{ "--subject", "grant.subjects", ARGUMENT_LIST, .is_required = true },
-	{ "--token-label", "grant.token_labels", ARGUMENT_LIST, .is_required = true },
-	CHANGE_ARGUMENTS("grant"),
-	{ 0 },
-};
+#define HUMAN_ARGUMENTS(to)                                                                                            \
+	{ "--login", to ".logins", ARGUMENT_LIST }, { "--organization", to ".organizations", ARGUMENT_LIST },          \
+	        { "--team", to ".teams", ARGUMENT_LIST },                                                              \
+	{                                                                                                              \
+		"--role", to ".roles", ARGUMENT_LIST                                                                   \
+	}
+#define TOKEN_ARGUMENTS(to)                                                                                            \
+	{ "--subject", to ".subjects", ARGUMENT_LIST, .is_required = true },                                           \
+	{                                                                                                              \
+		"--token-label", to ".token_labels", ARGUMENT_LIST, .is_required = true                                \
+	}
+static const struct argument grant_human_arguments[] = { HUMAN_ARGUMENTS("grant"), CHANGE_ARGUMENTS("grant"), { 0 } };
+static const struct argument remove_human_arguments[] = { HUMAN_ARGUMENTS("removal"),
+	                                                  CHANGE_ARGUMENTS("removal"),
+	                                                  { 0 } };
+static const struct argument grant_token_arguments[] = { TOKEN_ARGUMENTS("grant"), CHANGE_ARGUMENTS("grant"), { 0 } };
+static const struct argument remove_token_arguments[] = { TOKEN_ARGUMENTS("removal"),
+	                                                  CHANGE_ARGUMENTS("removal"),
+	                                                  { 0 } };
 static const struct setting explain_settings[] = {
 	{ "--action", NULL, NULL, "NAME", "The action asked about", 0 },
 	{ "--product", NULL, NULL, "NAME", "On which product", 0 },
@@ -117,6 +122,10 @@ static const struct api_call grant_human = CHANGE("github-humans/grants", grant_
 static const struct api_call grant_agent = CHANGE("terminal-agents/grants", grant_token_arguments);
 static const struct api_call grant_operator = CHANGE("local-operators/grants", grant_token_arguments);
 static const struct api_call grant_admin = CHANGE("local-admins/grants", grant_token_arguments);
+static const struct api_call remove_human = CHANGE("github-humans/removals", remove_human_arguments);
+static const struct api_call remove_agent = CHANGE("terminal-agents/removals", remove_token_arguments);
+static const struct api_call remove_operator = CHANGE("local-operators/removals", remove_token_arguments);
+static const struct api_call remove_admin = CHANGE("local-admins/removals", remove_token_arguments);
 static const struct api_call explain = { "POST", "/v1/authz/explain", explain_arguments, 0 };
 
 /* ---- in the database ---- */
@@ -309,6 +318,14 @@ const struct command policy_commands[] = {
 	  &grant_admin },
 	{ "authz-policies", "remove-workflow-rule", "Remove the rules for workflows that equal this one", NULL, 0,
 	  workflow_options, api_run, &remove_workflow },
+	{ "authz-policies", "remove-human-rule", "Remove the rules for people that equal this one", NULL, 0,
+	  human_options, api_run, &remove_human },
+	{ "authz-policies", "remove-terminal-agent-rule", "Remove the rules for terminal agents that equal this one",
+	  NULL, 0, token_options, api_run, &remove_agent },
+	{ "authz-policies", "remove-local-operator-rule", "Remove the rules for local operators that equal this one",
+	  NULL, 0, token_options, api_run, &remove_operator },
+	{ "authz-policies", "remove-local-admin-rule", "Remove the rules for local admins that equal this one", NULL, 0,
+	  token_options, api_run, &remove_admin },
 	{ "authz-policies", "import-toml", "Make a file's policy the one in force, straight in the database", NULL, 0,
 	  import_options, run_import, NULL },
 	{ "authz-policies", "explain", "Whether the caller may do something, and why", NULL, 0, explain_options,

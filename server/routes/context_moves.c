@@ -59,8 +59,8 @@ static bool as_move_error(struct err *err, const struct error_code *code)
 	return false;
 }
 
-static SUSPENDS bool end_move(struct call *c, struct tx *tx, const struct json *records, const char *result,
-                              const struct error_code *code, struct err *err)
+static SUSPENDS TX_ENDS bool end_move(struct call *c, struct tx *tx, const struct json *records, const char *result,
+                                      const struct error_code *code, struct err *err)
 {
 	if (!c->applies) {
 		tx_rollback(tx);

@@ -172,6 +172,8 @@ REQUEST(workflow_removal_request, struct workflow_grant removal);
 REQUEST(human_grant_request, struct human_grant grant);
 REQUEST(token_grant_request, struct token_grant grant);
 REQUEST(operator_grant_request, struct token_grant grant);
+REQUEST(human_removal_request, struct human_grant removal);
+REQUEST(token_removal_request, struct token_grant removal);
 
 static bool check_product(struct arena *a, const char *path, const char *product, struct err *err)
 {
@@ -196,6 +198,9 @@ REQUEST_CONTRACT(workflow_removal_request, removal, workflow_grant, "Removes eve
 REQUEST_CONTRACT(human_grant_request, grant, human_grant, "Adds a rule for people");
 REQUEST_CONTRACT(token_grant_request, grant, token_grant, "Adds a rule for the holder of a token");
 REQUEST_CONTRACT(operator_grant_request, grant, operator_grant, "Adds a rule for a local operator");
+REQUEST_CONTRACT(human_removal_request, removal, human_grant, "Removes every rule that equals the given one");
+/* Local operators' too: a rule that could no longer be granted to them can still be taken away. */
+REQUEST_CONTRACT(token_removal_request, removal, token_grant, "Removes every rule that equals the given one");
 
 /* ---- the change ---- */
 
@@ -381,9 +386,19 @@ static SUSPENDS bool grant_human(struct call *c, struct err *err)
 	return change_policy(c, PRINCIPAL_GITHUB_HUMAN, false, "service:authz-human-policy-grant", err);
 }
 
+static SUSPENDS bool remove_human(struct call *c, struct err *err)
+{
+	return change_policy(c, PRINCIPAL_GITHUB_HUMAN, true, "service:authz-human-policy-grant", err);
+}
+
 static SUSPENDS bool grant_terminal_agent(struct call *c, struct err *err)
 {
 	return change_policy(c, PRINCIPAL_TERMINAL_AGENT, false, "service:authz-terminal-agent-policy-grant", err);
+}
+
+static SUSPENDS bool remove_terminal_agent(struct call *c, struct err *err)
+{
+	return change_policy(c, PRINCIPAL_TERMINAL_AGENT, true, "service:authz-terminal-agent-policy-grant", err);
 }
 
 static SUSPENDS bool grant_local_operator(struct call *c, struct err *err)
@@ -391,9 +406,19 @@ static SUSPENDS bool grant_local_operator(struct call *c, struct err *err)
 	return change_policy(c, PRINCIPAL_LOCAL_OPERATOR, false, "service:authz-local-operator-policy-grant", err);
 }
 
+static SUSPENDS bool remove_local_operator(struct call *c, struct err *err)
+{
+	return change_policy(c, PRINCIPAL_LOCAL_OPERATOR, true, "service:authz-local-operator-policy-grant", err);
+}
+
 static SUSPENDS bool grant_local_admin(struct call *c, struct err *err)
 {
 	return change_policy(c, PRINCIPAL_LOCAL_ADMIN, false, "service:authz-local-admin-policy-grant", err);
+}
+
+static SUSPENDS bool remove_local_admin(struct call *c, struct err *err)
+{
+	return change_policy(c, PRINCIPAL_LOCAL_ADMIN, true, "service:authz-local-admin-policy-grant", err);
 }
 
 /* ---- why ---- */
@@ -434,12 +459,20 @@ const struct route grant_routes[] = {
 	  MAINTENANCE, .body = &workflow_removal_request_contract },
 	{ HTTP_POST, "/v1/authz-policies/github-humans/grants", "Let people do something", grant_human, MAINTENANCE,
 	  .body = &human_grant_request_contract },
+	{ HTTP_POST, "/v1/authz-policies/github-humans/removals", "Remove a rule for people", remove_human, MAINTENANCE,
+	  .body = &human_removal_request_contract },
 	{ HTTP_POST, "/v1/authz-policies/terminal-agents/grants", "Let a terminal agent read something",
 	  grant_terminal_agent, MAINTENANCE, .body = &token_grant_request_contract },
+	{ HTTP_POST, "/v1/authz-policies/terminal-agents/removals", "Remove a rule for terminal agents",
+	  remove_terminal_agent, MAINTENANCE, .body = &token_removal_request_contract },
 	{ HTTP_POST, "/v1/authz-policies/local-operators/grants", "Let a local operator do something",
 	  grant_local_operator, MAINTENANCE, .body = &operator_grant_request_contract },
+	{ HTTP_POST, "/v1/authz-policies/local-operators/removals", "Remove a rule for local operators",
+	  remove_local_operator, MAINTENANCE, .body = &token_removal_request_contract },
 	{ HTTP_POST, "/v1/authz-policies/local-admins/grants", "Let a local admin do something", grant_local_admin,
 	  MAINTENANCE, .body = &token_grant_request_contract },
+	{ HTTP_POST, "/v1/authz-policies/local-admins/removals", "Remove a rule for local admins", remove_local_admin,
+	  MAINTENANCE, .body = &token_removal_request_contract },
 	{ HTTP_POST, "/v1/authz/explain", "Whether the caller may do something, and why", explain,
 	  .callers = CALLERS_WRITE_HUMAN, .action = "authz_explain.read", .product = "=launchplane",
 	  .context = "=launchplane", .body = &explain_contract },

@@ -66,8 +66,8 @@ static void write_generation(struct tx *tx, struct call *c, const struct generat
 	               P_TEXT(g->artifact_id), P_TEXT(contract_text(c->arena, &generation_contract, g))));
 }
 
-static SUSPENDS bool finish(struct call *c, struct tx *tx, const struct json *records, const char *note,
-                            struct err *err)
+static SUSPENDS TX_ENDS bool finish(struct call *c, struct tx *tx, const struct json *records, const char *note,
+                                    struct err *err)
 {
 	call_store_answer(c, tx, records, note);
 	if (!tx_commit(tx, err))

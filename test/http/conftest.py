@@ -153,12 +153,13 @@ def lane(unprepared_lane, plane):
 
 
 @contextlib.contextmanager
-def module_plane(cluster, template, policy, **settings):
-    """A service for a whole module, checked at its end like any other."""
+def module_plane(cluster, template, policy, settings_for=None, **settings):
+    """A service for a whole module, checked at its end like any other. settings_for(doubles): settings that name them."""
     with contextlib.ExitStack() as stack:
         directory = stack.enter_context(short_directory())
         made = stack.enter_context(Rehearsal(directory / "clock"))
         url = stack.enter_context(database_from(cluster, template))
+        settings |= settings_for(made) if settings_for else {}
         plane = Plane(url, made, policy, directory, **settings).start()
         stack.callback(plane.check)
         yield plane

@@ -51,13 +51,18 @@ def test_a_workflow_is_let_in_and_out(own_cli, plane):
     ("grant-local-operator", "local_operators", TOKEN),
     ("grant-local-admin", "local_admins", TOKEN)])
 def test_the_other_families(own_cli, plane, command, section, words):
-    """AUTH-29"""
+    """AUTH-29, and out again"""
     assert own_cli("authz-policies", command, *words).code == 0
     assert rules(plane, section) == []
     assert own_cli("authz-policies", command, *words, "--apply", "--reason", "agreed").code == 0
     (rule,) = rules(plane, section)
     assert (rule["products"], rule["contexts"], rule["actions"]) == (["shop"], ["shop-testing"], ["product_config.plan"])
     assert rule.get("subjects", rule.get("logins")) in (["owner", "second"], ["octocat"])
+    removal = command.replace("grant-", "remove-") + "-rule"
+    planned = own_cli("authz-policies", removal, *words)
+    assert planned.fields()["result.diff.matched_rule_count"] == "1", planned
+    assert own_cli("authz-policies", removal, *words, "--apply", "--reason", "over").code == 0
+    assert rules(plane, section) == []
 
 
 def test_what_is_missing_is_said_before_anything_is_sent():

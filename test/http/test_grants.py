@@ -218,6 +218,44 @@ def test_only_the_whole_rule_is_removed(plane):
     assert without_empty(stored(plane)[-1]["payload"]["audit"]["requested_removal"]) == rule
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_taken_away_as_it_was_given(plane, family):
+    """AUTH-31 to AUTH-33 for each kind of caller: only the whole rule, only in its own section, counts only, with a trace"""
+    section, grant, label, hidden = FAMILIES[family]
+    path = f"{BASE}/{family}/removals"
+    assert_accepted(plane.post(f"{BASE}/{family}/grants", body(grant)))
+    before = stored(plane)
+    for other in ({"actions": [*grant["actions"], "a.read"]}, {"products": []}, {"contexts": ["*"]}):
+        result = assert_accepted(plane.post(path, body({**grant, **other}, member="removal")))["result"]
+        assert (result["changed"], result["diff"]["matched_rule_count"]) == (False, 0)
+    assert stored(plane) == before
+    if grant is TOKEN_GRANT:
+        for twin in {"terminal-agents", "local-operators", "local-admins"} - {family}:
+            assert not assert_accepted(plane.post(f"{BASE}/{twin}/removals", body(grant, member="removal")))["result"]["changed"]
+    counted = plane.counts()
+    planned = assert_accepted(plane.post(path, body(grant, "dry_run", "removal", reason="")))["result"]
+    assert (planned["changed"], planned["diff"]["removed_rule_count"]) == (True, 1)
+    assert plane.counts() == counted
+    assert_rejected(plane.post(path, body(grant, member="removal", reason=" ")), 400, "reason_required")
+    answer = plane.post(path, body(grant, member="removal"), key="away")
+    made = assert_accepted(answer)
+    assert made["result"]["diff"]["removed_rule_count"] == 1
+    assert all(text not in answer.text for text in hidden)
+    assert grant not in [without_empty(rule) for rule in rules(plane, section)]
+    last = stored(plane)[-1]
+    assert (last["record_id"], last["source"]) == (made["records"]["authz_policy_record_id"], label)
+    assert without_empty(last["payload"]["audit"]["requested_removal"]) == grant
+    assert assert_accepted(plane.post(path, body(grant, member="removal"), key="away"))["replayed"] is True
+
+
+def test_what_an_operator_may_no_longer_be_given_can_be_taken_away(make_plane):
+    """U-59 closes the list of what is granted; a rule from before goes all the same"""
+    old = {**TOKEN_GRANT, "actions": ["secret.read"]}
+    plane = make_plane(render(github_actions=[ADMIN], local_operators=[old]))
+    assert assert_accepted(plane.post(f"{BASE}/local-operators/removals", body(old, member="removal")))["result"]["changed"]
+    assert rules(plane, "local_operators") == []
+
+
 def test_a_rule_that_stands_there_twice_goes_twice(make_plane):
     twice = workflow_rule(["old.execute"], ["launchplane"], ["launchplane"], STRANGER)
     plane = make_plane(render(github_actions=[twice, ADMIN, twice]))
@@ -258,7 +296,7 @@ def test_only_the_grant_for_this_opens_these_routes(make_plane):
         for mode in ("dry_run", "apply"):
             assert_rejected(plane.post(f"{BASE}/{family}/grants", body(grant, mode)), 403, "authorization_denied")
             assert_unauthenticated(plane.post(f"{BASE}/{family}/grants", body(grant, mode), token=None))
-    assert_rejected(plane.post(REMOVAL, body(member="removal")), 403, "authorization_denied")
+        assert_rejected(plane.post(f"{BASE}/{family}/removals", body(grant, member="removal")), 403, "authorization_denied")
     assert_rejected(plane.post(EXPLAIN, {"action": "a", "product": "p", "context": "c"}), 403, "authorization_denied")
     assert plane.counts() == before
 

@@ -104,8 +104,8 @@ def verdict(policy, route, caller):
 
     A route is a dict: class, action, product, context; "missing": the record is not there, and 404 comes before 403.
     """
-    if caller is None:
-        return 401
+    if caller is None or (caller["type"] == "github_human" and route["class"] == WRITE):
+        return 401                       # a cookie is no credential there
     if caller["type"] == "terminal_agent" and route["class"] != READ:
         return 403
     if not ever(caller, route["action"]):
