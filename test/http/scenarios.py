@@ -6,9 +6,10 @@ happened once and the records must tell it.
 import dataclasses
 import typing
 
-from checks import assert_accepted
+import live
+from checks import assert_accepted, assert_ok
 from release import PROMOTE, SHIP, Product
-from replacement import deployment_of, inventory_of, submit as submit_replacement
+from replacement import deployment_of, env_of, inventory_of, submit as submit_replacement
 
 SETUP = "/v1/dokploy-targets/setup"
 BACKFILL = "/v1/provider-targets/operations"
@@ -188,6 +189,34 @@ def _judge_backfill(plane, lane, operation):
     assert operation["result"]["report"]["counts"] == {"created": 1}
 
 
+# live runtime, rekey
+
+def _record_values(plane, lane):
+    live.expect(plane, lane, "ODOO_WORKERS")
+    live.record(plane, lane, {"ODOO_WORKERS": "4"}, {})
+
+
+def _submit_live(plane, lane):
+    answer = plane.post(live.LIVE, live.body(lane), key="live-1", headers={"Prefer": "respond-async"})
+    return _operation_id(plane, answer)
+
+
+def _judge_live(plane, lane, operation):
+    env = env_of(lane.doubles.dokploy.compose(lane.compose_id)["env"])
+    assert env["ODOO_WORKERS"] == "4" and set(env) == {*lane.live_env, "ODOO_WORKERS"}
+    assert operation["result"]["apply"]["verification"]["status"] == "pass"
+
+
+def _submit_rekey(plane, lane):
+    answer = plane.post("/v1/secrets/rekey", {"reason": "rehearsal"}, key="rekey-1", headers={"Prefer": "respond-async"})
+    return _operation_id(plane, answer)
+
+
+def _judge_rekey(plane, lane, operation):
+    """Every secret still opens: the provider's credentials are among them."""
+    assert_ok(plane.get(f"/v1/dokploy-targets/inspect?context={lane.context}&instance={lane.instance}"))
+
+
 SCENARIOS = {
     "replacement": Scenario("odoo_stable_target_replacement", _lead_elsewhere, submit_replacement, _judge_replacement),
     "ship": Scenario("ship", _lead_elsewhere, _submit_release(SHIP, Product.ship_request), _judge_release("testing")),
@@ -197,5 +226,7 @@ SCENARIOS = {
     "reconcile": Scenario("dokploy_target_setup", _nothing, _submit_setup(_reconciliation), _judge_reconciliation,
                           _ask_setup(_reconciliation)),
     "prune": Scenario("dokploy_target_setup", _route_both, _submit_setup(_pruning), _judge_pruning, _ask_setup(_pruning)),
+    "live": Scenario("live_target_runtime_apply", _record_values, _submit_live, _judge_live),
+    "rekey": Scenario("secrets_rekey", _nothing, _submit_rekey, _judge_rekey),
     "backfill": Scenario("provider_target_backfill", _forget_row, _submit_backfill, _judge_backfill),
 }

@@ -42,7 +42,8 @@ def test_a_list_goes_on_at_its_cursor(cli, plane, lane):
 def test_replace_and_watch_in_one_command(cli, plane, lane):
     watching = cli.start(*words_to_replace(lane), "--watch")
     operation_id = wait_until(
-        lambda: next((row["operation_id"] for row in plane.query("SELECT operation_id FROM launchplane_operations")), None),
+        lambda: next((row["operation_id"] for row in plane.query(
+            "SELECT operation_id FROM launchplane_operations WHERE kind = 'odoo_stable_target_replacement'")), None),
         "the operation")
     plane.finish(operation_id)
     watched = watching()

@@ -132,5 +132,6 @@ def test_the_callers_trace_context_reaches_the_provider(plane, lane):
 def test_a_malformed_trace_context_is_dropped(plane, lane, value):
     answer = plane.post(APPLY, lane.replacement(), key="traced", headers={"traceparent": value})
     assert answer.status_code == 202
-    rows = plane.query("SELECT traceparent FROM launchplane_operations")
+    rows = plane.query("SELECT traceparent FROM launchplane_operations WHERE operation_id = %s",
+                       answer.json()["result"]["operation_id"])
     assert rows == [{"traceparent": ""}]
