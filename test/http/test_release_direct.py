@@ -61,7 +61,7 @@ def test_protected_artifacts_of_the_database(plane, doubles):
 
 def test_protected_artifacts_show_their_warnings(plane, doubles):
     """ART-13: behind the table"""
-    Product(plane, doubles).create()
+    Product(plane, doubles).create().prepare()
     send(plane, DEPLOYMENTS, deployment("deployment-1"))
     with psycopg.connect(plane.database_url, autocommit=True) as connection:
         connection.execute("DELETE FROM launchplane_artifact_manifests")
