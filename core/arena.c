@@ -1,5 +1,7 @@
 #include "core/arena.h"
 
+#include "core/fault.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +48,7 @@ static NORETURN void out_of_memory(size_t n)
 static struct chunk *chunk_new(size_t size, struct chunk *next)
 {
 	struct chunk *c = malloc(sizeof(*c) + size);
-	if (!c)
+	if (!c || fault_at("arena.grow", NULL))
 		out_of_memory(size);
 	c->next = next;
 	c->size = size;

@@ -25,17 +25,6 @@ struct opt_int {
 	bool is_set;
 	int64_t value;
 };
-struct strings {
-	size_t n;
-	const char **v;
-};
-struct text_pair {
-	const char *key, *value;
-};
-struct text_map {
-	size_t n;
-	struct text_pair *v;
-};
 #define LIST_OF(type)                                                                                                  \
 	struct {                                                                                                       \
 		size_t n;                                                                                              \
@@ -160,11 +149,5 @@ bool contract_fail(struct arena *a, struct err *err, const char *path, const cha
 #define contract_fail(...) (contract_fail(__VA_ARGS__), false) /* as in core/err.h */
 #endif
 
-/* Value helpers the checks share. */
-bool strings_have(const struct strings *list, const char *s);
-void strings_add(struct arena *a, struct strings *list, const char *s);
 /* An array member. */
 void jo_kv_strings(struct json_out *o, const char *key, const struct strings *list);
-const char *map_get(const struct text_map *map, const char *key);   /* NULL when absent */
-bool map_equal(const struct text_map *x, const struct text_map *y); /* in whatever order */
-void map_set(struct arena *a, struct text_map *map, const char *key, const char *value);

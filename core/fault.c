@@ -14,10 +14,28 @@ static struct {
 	long left;
 	bool kills;
 	const char *done_file;
-} armed;
+	int trace_fd;
+} armed = { .trace_fd = -1 };
+
+static void open_trace(void)
+{
+	const char *path = getenv("LAUNCHPLANE_TEST_FAULT_TRACE");
+	if (path && path[0])
+		armed.trace_fd = open(path, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
+	fault_armed = armed.trace_fd >= 0;
+}
+
+static void trace(const char *place)
+{
+	char line[128];
+	int n = snprintf(line, sizeof(line), "%d %s\n", getpid(), place);
+	if (n > 0 && (size_t)n < sizeof(line) && write(armed.trace_fd, line, (size_t)n) != n)
+		armed.trace_fd = -1;
+}
 
 void fault_init(void)
 {
+	open_trace();
 	const char *spec = getenv("LAUNCHPLANE_TEST_FAULT");
 	const char *done = getenv("LAUNCHPLANE_TEST_FAULT_DONE");
 	if (!spec || !spec[0] || (done && access(done, F_OK) == 0))
@@ -30,14 +48,16 @@ void fault_init(void)
 	armed.left = strtol(colon + 1, &end, 10);
 	armed.kills = strcmp(end, ":kill") == 0;
 	armed.done_file = done;
-	fault_armed = armed.left > 0;
+	fault_armed |= armed.left > 0;
 }
 
 bool fault_hit(const char *place, struct err *err)
 {
-	if (strcmp(place, armed.place) != 0 || --armed.left > 0)
+	if (armed.trace_fd >= 0)
+		trace(place);
+	if (armed.left <= 0 || strcmp(place, armed.place) != 0 || --armed.left > 0)
 		return false;
-	fault_armed = false;
+	fault_armed = armed.trace_fd >= 0;
 	if (armed.done_file) {
 		int fd = open(armed.done_file, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
 		if (fd < 0)

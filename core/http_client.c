@@ -1,5 +1,7 @@
 #include "core/http_internal.h"
 
+#include "core/fault.h"
+
 #include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
@@ -302,6 +304,13 @@ static SUSPENDS bool fetch(struct task *t, struct http_call *call, struct http_a
 	}
 }
 
+/* An injected fault looks like a connection that broke. */
+static bool lost(bool is_faulted, const struct http_call *call, struct err *err)
+{
+	return is_faulted &&
+	       !err_set(err, &E_upstream_failed, "%s closed the connection before it had answered", call->what);
+}
+
 bool http_fetch(struct task *t, const struct http_call *call, struct http_answer *out, struct err *err)
 {
 	struct http_client *c = t->loop->http;
@@ -320,7 +329,8 @@ bool http_fetch(struct task *t, const struct http_call *call, struct http_answer
 	c->fetches++;
 	if (strcmp(mine.method, "GET") != 0 && strcmp(mine.method, "HEAD") != 0)
 		t->effects++;
-	bool ok = fetch(t, &mine, out, err);
+	bool ok = !lost(fault_at("http.wait", NULL), &mine, err) && fetch(t, &mine, out, err) &&
+	          !lost(fault_at("http.answer", NULL), &mine, err);
 	c->fetches--;
 	return ok;
 }

@@ -1,5 +1,6 @@
 #include "core/task.h"
 
+#include "core/fault.h"
 #include "core/fiber.h"
 
 #include <assert.h>
@@ -384,6 +385,8 @@ void task_wait_out(struct task *t)
 bool task_sleep(struct task *t, uint64_t ms, struct err *err)
 {
 	uint64_t until = loop_now_ms(t->loop) + ms;
+	if (fault_at("task.sleep", NULL))
+		return err_set(err, &E_timeout, "the work did not finish in time");
 	for (;;) {
 		uint64_t now = loop_now_ms(t->loop);
 		if (now >= until)

@@ -292,7 +292,7 @@ enum token_refusal oidc_keys_find(struct task *t, struct oidc_keys *k, const cha
 		return REFUSED_keys_unavailable;
 	const struct entry *e = key_set_find(&k->set, kid);
 	if (!e)
-		return REFUSED_unknown_key;
+		return k->has_failed ? REFUSED_keys_unavailable : REFUSED_unknown_key; /* it may be a new one */
 	EVP_PKEY_up_ref(e->key);
 	*out = e->key;
 	*generation = k->generation;

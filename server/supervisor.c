@@ -287,7 +287,9 @@ static void reap(struct supervisor *s, unsigned slot)
 		close(w->report_fd);
 	if (s->o.on_worker_death)
 		s->o.on_worker_death(s->o.arg, slot, w->incarnation);
-	if (code == EXIT_CANNOT_START)
+	/* Once all have been ready the settings are right: what stops a successor, such as a database that is away, may
+	 * pass. */
+	if (code == EXIT_CANNOT_START && !s->said_ready)
 		stop(s, EXIT_CANNOT_START);
 	uint64_t now = now_ms();
 	w->start_at_ms = now + pause_after(w, now);
@@ -478,6 +480,8 @@ int supervisor_run(const struct supervisor_options *options)
 	s->exit_code = EXIT_CANNOT_START;
 	if (!open_all(s, &err)) {
 		log_error(NULL, "supervisor.cannot_start", LOG_ERR(&err));
+		if (err.code && err.code->retry)
+			s->exit_code = EXIT_FAILURE; /* whoever started it may try again later */
 	} else {
 		raise_descriptor_limit();
 		listen_for_signals(s);

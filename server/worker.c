@@ -84,7 +84,7 @@ static void on_heart(uv_timer_t *timer)
 static bool fail_start(struct worker_state *w, const struct err *err)
 {
 	log_error(NULL, "worker.cannot_start", LOG_ERR(err));
-	w->code = EXIT_CANNOT_START;
+	w->code = err->code->retry ? EXIT_FAILURE : EXIT_CANNOT_START;
 	return false;
 }
 

@@ -29,6 +29,8 @@
 	X(local_operator_dry_run_required, 409, false, "Record a dry-run of the same request first")                   \
 	X(odoo_stable_target_replacement_operation_active, 409, false,                                                 \
 	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
+	X(odoo_stable_bootstrap_operation_active, 409, false,                                                          \
+	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
 	X(product_lane_not_found, 404, false, "The product's profile has no such lane, or there is no such product")   \
 	X(tracked_target_not_found, 404, false, "The lane has no tracked target record, or no id for it")              \
 	X(runtime_environment_unavailable, 409, false, "No runtime environment is recorded for the lane")              \
@@ -39,6 +41,8 @@
 	  "Another operation is pending or running on this lane; it is in the answer's operation member")              \
 	X(plan_changed, 409, false,                                                                                    \
 	  "The pinned plan_digest is not that of what would happen now; the answer's plan member has the fresh plan")  \
+	X(promotion_held, 409, false,                                                                                  \
+	  "Promotion to this lane is held since a rollback; lift the hold, with a reason, when it may go on")          \
 	X(operation_finished, 409, false, "The operation has ended and cannot be cancelled")                           \
 	X(operation_cancelled, 409, false, "The operation was cancelled before it took effect")                        \
 	X(operation_blocked, 409, false,                                                                               \

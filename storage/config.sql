@@ -10,6 +10,12 @@ ON CONFLICT (product) DO UPDATE
 -- name: product_profile_read
 SELECT payload FROM launchplane_product_profiles WHERE product = $1;
 
+-- name: odoo_products_of_lane
+SELECT product FROM launchplane_product_profiles
+ WHERE driver_id = 'odoo'
+   AND payload::jsonb -> 'lanes' @> jsonb_build_array(jsonb_build_object('context', $1::text, 'instance', $2::text))
+ ORDER BY product;
+
 -- name: product_profile_lock
 SELECT payload FROM launchplane_product_profiles WHERE product = $1 FOR UPDATE;
 

@@ -1,6 +1,8 @@
 #include "storage/audit.h"
 #include "storage/db_internal.h"
+#include "storage/guard.h"
 
+#include "core/fault.h"
 #include "core/log.h"
 
 #include <assert.h>
@@ -122,6 +124,8 @@ static void request_abandon(struct db *db, struct request *r)
 static bool outcome_of(struct task *t, struct db *db, struct request *r, struct rows *out, struct err *err)
 {
 	PGresult *res = r->res;
+	if (r->outcome == OUTCOME_RESULT && fault_at("db.answer", NULL))
+		r->outcome = r->kind == REQUEST_WRITE || r->is_commit ? OUTCOME_UNKNOWN : OUTCOME_LOST;
 	switch (r->outcome) {
 	case OUTCOME_CONNECTION:
 		return true;
@@ -182,6 +186,8 @@ static bool may_wait(struct db *db, struct err *err)
 {
 	if (db->is_closing)
 		return err_set(err, &E_service_unavailable, "the service is stopping");
+	if (fault_at("db.wait", NULL))
+		return err_set(err, &E_database_unavailable, "PostgreSQL cannot be reached right now; try again later");
 	if (db->reads.n + db->writes.n + db->txs.n >= db->opt.max_waiting)
 		return no_connection(db, err);
 	return true;
@@ -245,7 +251,7 @@ bool db_write(struct task *t, const char *pin_key, const struct query *q, const 
 {
 	struct db *db = t->loop->db;
 	assert(!t->in_tx);
-	if (t->audit && q->writes && !q->audited)
+	if (GUARD(F11) && t->audit && q->writes && !q->audited)
 		return write_with_leaf(t, q, params, n_params, out, err);
 	if (!may_wait(db, err))
 		return false;

@@ -75,6 +75,7 @@ struct request {
 	struct request *next, *prev;
 	enum request_kind kind;
 	enum outcome outcome;
+	bool is_commit;           /* of a transaction */
 	bool is_queued, is_alone; /* alone: its batch or group failed, it gets its own Sync now */
 	uint8_t tries;
 	uint16_t lane;

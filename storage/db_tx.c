@@ -1,6 +1,7 @@
 #include "storage/audit.h"
 #include "storage/audit.sql.h"
 #include "storage/db_internal.h"
+#include "storage/guard.h"
 
 #include <assert.h>
 #include <string.h>
@@ -134,6 +135,7 @@ static NO_ROLE_CHECK bool commit(struct tx *tx, struct err *err)
 	task_must_finish(t);
 	tx->is_committing = true;
 	struct request *r = request_new(c->link.db, REQUEST_IN_TX, t, &commit_query, NULL, 0);
+	r->is_commit = true;
 	if (conn_send(c, &commit_query, NULL, 0, r))
 		conn_sync(c);
 	if (!request_wait(t, c->link.db, r, &rows, err)) {
@@ -160,11 +162,11 @@ NO_ROLE_CHECK bool tx_commit(struct tx *tx, struct err *err)
 	struct task *t = tx->task;
 	struct db *db = tx->conn->link.db;
 	bool is_audited = tx->is_audited;
-	if (t->audit && tx->has_written && !is_audited) {
+	if (GUARD(F11) && t->audit && tx->has_written && !is_audited) {
 		is_audited = true;
 		tx_send(tx, &Q_audit_append, PARAMS(P_AUDIT(t)));
 	}
-	bool ok = !tx->has_begun || commit(tx, err);
+	bool ok = !tx->has_begun || commit(tx, err) || !GUARD(F3);
 	tx_over(tx);
 	if (ok && is_audited)
 		db_leaf_committed(t, db);

@@ -104,3 +104,15 @@ VALUES ($1, $2, $3, $4, $5, $6, $7::json)
 ON CONFLICT (context, channel) DO UPDATE
    SET tuple_id = excluded.tuple_id, artifact_id = excluded.artifact_id, minted_at = excluded.minted_at,
        provenance = excluded.provenance, payload = excluded.payload;
+
+-- name: inventory_note_bootstrap
+-- What is current stays; the latest attempt at a bootstrap is named beside it.
+UPDATE launchplane_inventory
+   SET payload = (payload::jsonb || jsonb_build_object('bootstrap_record_id', $3::text, 'updated_at', $4::text))::text::json,
+       updated_at = $4
+ WHERE context = $1 AND instance = $2;
+
+-- name: backup_gate_passed_of_lane
+SELECT record_id FROM launchplane_backup_gates
+ WHERE context = $1 AND instance = $2 AND status = 'pass'
+ ORDER BY created_at DESC LIMIT 1;

@@ -132,11 +132,11 @@ bool operation_submit(struct task *t, const struct op_submission *s, enum submit
 		struct rows rows;
 		if (!db_write(t, lane, &Q_operation_submit,
 		              PARAMS(P_TEXT(id), P_TEXT(s->kind->name), P_TEXT(s->product), P_TEXT(s->context),
-		                     P_TEXT(s->instance), P_BOOL(s->holds_lane), P_TEXT(s->idempotency_scope),
-		                     P_TEXT(s->idempotency_key), P_TEXT(s->request_fingerprint),
-		                     P_TEXT(s->kind->phases[0].name), P_TEXT(s->request), P_TEXT(s->actor),
-		                     P_TEXT(s->trace_id), P_TEXT(s->traceparent), P_INT(loop_clock_offset_ms(t->loop)),
-		                     P_TEXT(leaf)),
+		                     P_TEXT(s->instance), P_BOOL(s->holds_lane && GUARD(F7)),
+		                     P_TEXT(s->idempotency_scope), P_TEXT(s->idempotency_key),
+		                     P_TEXT(s->request_fingerprint), P_TEXT(s->kind->phases[0].name),
+		                     P_TEXT(s->request), P_TEXT(s->actor), P_TEXT(s->trace_id), P_TEXT(s->traceparent),
+		                     P_INT(loop_clock_offset_ms(t->loop)), P_TEXT(leaf)),
 		              &rows, err))
 			return false;
 		bool created = rows.n == 1 && row_int(&rows, 0, 0) == 1;

@@ -13,6 +13,7 @@
 #include "core/contract.h"
 #include "core/task.h"
 #include "storage/db.h"
+#include "storage/guard.h"
 
 enum phase_outcome {
 	PHASE_DONE,   /* go on with the next phase, at once */
@@ -55,6 +56,10 @@ struct op_kind {
 	/* Fills op->result and op->error_* and queues the records that the end writes. err is NULL when it passed. Runs
 	 * again when the final commit did not succeed. */
 	void (*conclude)(struct task *t, struct operation *op, const struct err *err);
+	/* Called when the operation is about to fail or to be cancelled (NULL: never). True sends it to op->next_phase
+	 * first, to leave the outside world in order. The kind keeps the failure in its state; the phase that has put
+	 * things in order fails with it, with op->is_final set. */
+	bool (*recover)(struct task *t, struct operation *op, const struct err *err);
 };
 
 struct op_write {
@@ -87,6 +92,7 @@ struct operation {
 	const struct json *result;
 	uint64_t again_ms;
 	const char *next_phase;
+	bool is_final; /* this run's failure ends the operation, whatever its code and the tries left */
 	struct op_write *writes, **writes_end;
 	struct op_event *events, **events_end;
 };
@@ -94,7 +100,7 @@ struct operation {
 /* An earlier run of this phase began and may have reached its effect. */
 static inline bool operation_is_rerun(const struct operation *op)
 {
-	return op->phase_attempt > 1;
+	return GUARD(F2) && op->phase_attempt > 1;
 }
 /* Queues a write for the checkpoint's transaction. Parameters are copied into the task's arena. */
 void operation_write(struct task *t, struct operation *op, const struct query *q, const struct param *params, size_t n);

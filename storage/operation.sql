@@ -100,7 +100,8 @@ UPDATE launchplane_operations
    SET lease_expires_at = clock_timestamp() + ($4::bigint + $3::bigint) * interval '1 millisecond',
        next_run_at = clock_timestamp() + ($4::bigint + $3::bigint) * interval '1 millisecond',
        heartbeat_at = clock_timestamp() + $4::bigint * interval '1 millisecond'
- WHERE operation_id = $1 AND fence = $2::bigint AND status = 'running'
+ WHERE operation_id = $1 AND status = 'running'
+   AND fence = $2::bigint -- guard F9: AND $2::bigint IS NOT NULL
    AND lease_expires_at > clock_timestamp() + $4::bigint * interval '1 millisecond';
 
 -- name: operation_checkpoint
@@ -120,7 +121,8 @@ moved AS (
            lease_expires_at = CASE WHEN $7::bigint IS NULL THEN now_at + $8::bigint * interval '1 millisecond' END,
            next_run_at = now_at + coalesce($7::bigint, $8::bigint) * interval '1 millisecond'
       FROM clock
-     WHERE operation_id = $1 AND fence = $2::bigint AND status = 'running' AND o.lease_expires_at > now_at
+     WHERE operation_id = $1 AND status = 'running' AND o.lease_expires_at > now_at
+       AND fence = $2::bigint -- guard F9: AND $2::bigint IS NOT NULL
     RETURNING operation_id, now_at, (extract(epoch FROM phase_deadline_at) * 1000)::bigint AS deadline_ms),
 noted AS (
     INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
@@ -141,7 +143,8 @@ ended AS (
            deployment_record_id = $12, release_tuple_id = $13,
            lease_owner = '', lease_expires_at = NULL, next_run_at = NULL, phase_deadline_at = NULL
       FROM clock
-     WHERE operation_id = $1 AND fence = $2::bigint AND status = 'running' AND o.lease_expires_at > now_at
+     WHERE operation_id = $1 AND status = 'running' AND o.lease_expires_at > now_at
+       AND fence = $2::bigint -- guard F9: AND $2::bigint IS NOT NULL
     RETURNING operation_id, now_at),
 noted AS (
     INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)

@@ -1,4 +1,5 @@
 #include "storage/preview.h"
+#include "storage/guard.h"
 
 const char *const preview_state_names[] = { "pending",          "active",    "failed", "paused",
 	                                    "teardown_pending", "destroyed", NULL };
@@ -355,7 +356,7 @@ static enum transition follow_older(struct preview *p, const struct generation *
 
 enum transition preview_follow(struct preview *p, const struct generation *g, int64_t newest, int64_t serving)
 {
-	if (p->state == PREVIEW_DESTROYED && strcmp(g->requested_at, p->destroyed_at) <= 0)
+	if (GUARD(F5) && p->state == PREVIEW_DESTROYED && strcmp(g->requested_at, p->destroyed_at) <= 0)
 		return TRANSITION_DESTROYED;
 	if (g->sequence < newest)
 		return follow_older(p, g, serving);

@@ -1,10 +1,5 @@
 #include "drivers/dokploy/env_text.h"
 
-static bool is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* Bytes up to the end of the entry that starts at p: its line, or as far as its quoted value goes. */
 static size_t entry_length(const char *p)
 {
@@ -13,7 +8,7 @@ static size_t entry_length(const char *p)
 	if (!value)
 		return line;
 	value++;
-	while (value < p + line && is_space(*value))
+	while (value < p + line && is_white(*value))
 		value++;
 	char quote = value < p + line ? *value : '\0';
 	if (quote != '"' && quote != '\'' && quote != '`')
@@ -28,10 +23,10 @@ static size_t entry_length(const char *p)
 
 static void parse_entry(struct arena *a, const char *p, size_t n, struct text_map *out)
 {
-	while (n && is_space(p[n - 1]))
+	while (n && is_white(p[n - 1]))
 		n--;
 	for (;;) { /* past blanks and "export", so that what is written from this reads as the same key */
-		while (n && is_space(*p)) {
+		while (n && is_white(*p)) {
 			p++;
 			n--;
 		}
@@ -89,7 +84,7 @@ const char *env_value_problem(const char *value)
 	for (const char *p = value; *p; p++)
 		if ((unsigned char)*p < 0x20 && *p != '\t')
 			return *p == '\n' || *p == '\r' ? "spans several lines" : "has a control character";
-	if (is_space(value[0]) || is_space(value[n - 1]))
+	if (is_white(value[0]) || is_white(value[n - 1]))
 		return "begins or ends with a blank";
 	if (strchr("\"'`", value[0]))
 		return "begins with a quote";

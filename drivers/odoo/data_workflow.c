@@ -1,6 +1,7 @@
 #include "drivers/odoo/data_workflow.h"
 
 #include "drivers/dokploy/deployment_watch.h"
+#include "drivers/odoo/host_run.h"
 #include "drivers/odoo/template.h"
 #include "odoo_templates.h"
 #include "storage/runtime_environment.h"
@@ -87,43 +88,12 @@ bool data_workflow_prepare(struct arena *a, const struct text_map *env, const st
 
 /* ---- the script ---- */
 
-/* One shell word. */
-static void add_word(struct buf *b, const char *s)
-{
-	buf_char(b, '\'');
-	for (; *s; s++) {
-		if (*s == '\'')
-			buf_str(b, "'\\''");
-		else
-			buf_char(b, *s);
-	}
-	buf_char(b, '\'');
-}
-
-static const char *word(struct arena *a, const char *s)
-{
-	struct buf b = buf_in(a);
-	add_word(&b, s);
-	return b.p;
-}
-
-static const char *words(struct arena *a, const struct strings *list)
-{
-	struct buf b = buf_in(a);
-	for (size_t i = 0; i < list->n; i++) {
-		if (i)
-			buf_char(&b, ' ');
-		add_word(&b, list->v[i]);
-	}
-	return buf_cstr(&b);
-}
-
 static const char *assignments(struct arena *a, const struct text_map *env)
 {
 	struct strings list = { 0 };
 	for (size_t i = 0; i < env->n; i++)
 		strings_add(a, &list, arena_printf(a, "%s=%s", env->v[i].key, env->v[i].value));
-	return words(a, &list);
+	return shell_words(a, &list);
 }
 
 static bool check_keys(const struct data_workflow *w, struct err *err)
@@ -140,13 +110,6 @@ static bool check_keys(const struct data_workflow *w, struct err *err)
 }
 
 /* What ends up in a path or a filter: no separators, nothing that climbs. */
-static bool is_plain_name(const char *s)
-{
-	if (!s[0] || s[0] == '.' || s[0] == '-')
-		return false;
-	return s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")] == '\0';
-}
-
 static const char *arguments(enum workflow_mode mode)
 {
 	switch (mode) {
@@ -162,9 +125,9 @@ static const char *arguments(enum workflow_mode mode)
 
 bool data_workflow_script(struct arena *a, const struct data_workflow *w, const char **script, struct err *err)
 {
-	if (!is_plain_name(w->compose_project))
-		return err_set(err, &E_invalid_request, "The compose project \"%.100s\" is not a plain name",
-		               w->compose_project);
+	const char *prologue;
+	if (!host_script_prologue(a, w->compose_project, &prologue, err))
+		return false;
 	if (!is_plain_name(w->database))
 		return err_set(err, &E_invalid_request, "The database name in ODOO_DB_NAME is not a plain name");
 	if (!check_keys(w, err))
@@ -173,53 +136,21 @@ bool data_workflow_script(struct arena *a, const struct data_workflow *w, const 
 	for (size_t i = 0; i < w->protected_shop_keys.n; i++)
 		strings_add(a, &shops, lowered(a, trimmed(a, w->protected_shop_keys.v[i])));
 	const struct template_value values[] = {
-		{ "compose_project", word(a, w->compose_project) },
-		{ "database", word(a, w->database) },
-		{ "filestore", word(a, w->filestore) },
-		{ "lock_file", word(a, w->lock_file) },
+		{ "lane_host", prologue },
+		{ "database", shell_word(a, w->database) },
+		{ "filestore", shell_word(a, w->filestore) },
+		{ "lock_file", shell_word(a, w->lock_file) },
 		{ "clear_stale_lock", w->clears_stale_lock ? "yes" : "no" },
 		{ "arguments", arguments(w->mode) },
 		{ "environment", assignments(a, &w->environment) },
-		{ "required_keys", words(a, &w->required_keys) },
-		{ "protected_shop_keys", words(a, &shops) },
+		{ "required_keys", shell_words(a, &w->required_keys) },
+		{ "protected_shop_keys", shell_words(a, &shops) },
 	};
 	*script = template_fill(a, odoo_data_workflow_sh, values, countof(values));
 	return true;
 }
 
-/* ---- the schedule ---- */
-
-void data_workflow_schedule(struct arena *a, const char *context, const char *instance,
-                            const struct dokploy_compose *live, const char *user_id, const char *script,
-                            struct dokploy_schedule *out, const char **list_id)
-{
-	bool has_server = !is_blank(live->server_id);
-	*out = (struct dokploy_schedule){
-		.id = "",
-		.name = DATA_WORKFLOW_SCHEDULE,
-		.app_name = arena_printf(a, "platform-%s-%s-data-workflow", context, instance),
-		.cron = "0 0 31 2 *", /* a date that never comes: only a manual run starts it */
-		.shell = "bash",
-		.command = DATA_WORKFLOW_LABEL,
-		.timezone = "UTC",
-		.script = script,
-		.application_id = "",
-		.server_id = has_server ? live->server_id : "",
-		.user_id = has_server ? "" : user_id,
-		.type = has_server ? SCHEDULE_SERVER : SCHEDULE_DOKPLOY_SERVER,
-		.enabled = false,
-	};
-	*list_id = has_server ? live->server_id : user_id;
-}
-
-const struct dokploy_schedule *data_workflow_find(const struct dokploy_schedules *rows,
-                                                  const struct dokploy_schedule *wish)
-{
-	for (size_t i = 0; i < rows->n; i++)
-		if (strcmp(rows->v[i].name, wish->name) == 0 && strcmp(rows->v[i].app_name, wish->app_name) == 0)
-			return &rows->v[i];
-	return NULL;
-}
+/* ---- the lock ---- */
 
 static int newest_first(const void *x, const void *y)
 {

@@ -8,8 +8,6 @@
 #include "drivers/dokploy/dokploy.h"
 #include "drivers/odoo/override_payload.h"
 
-#define DATA_WORKFLOW_SCHEDULE  "platform-data-workflow"
-#define DATA_WORKFLOW_LABEL     "control-plane post-deploy update"
 #define DATA_WORKFLOW_FILESTORE "/volumes/data/filestore"
 #define DATA_WORKFLOW_END       "data workflow ended" /* the script's last line when all went well */
 #define DATA_WORKFLOW_LOCK      "/volumes/data/.data_workflow_in_progress"
@@ -35,14 +33,6 @@ bool data_workflow_prepare(struct arena *a, const struct text_map *env, const st
 /* The script. Fails when a name that must be plain is not. */
 bool data_workflow_script(struct arena *a, const struct data_workflow *w, const char **script, struct err *err);
 
-/* The schedule a lane's data workflow lives in: on the compose's server, or on Dokploy's own host for user_id. list_id
- * (for dokploy_schedule_list) is the server or the user. */
-void data_workflow_schedule(struct arena *a, const char *context, const char *instance,
-                            const struct dokploy_compose *live, const char *user_id, const char *script,
-                            struct dokploy_schedule *out, const char **list_id);
-/* The row of exactly this name and appName; NULL when there is none. */
-const struct dokploy_schedule *data_workflow_find(const struct dokploy_schedules *rows,
-                                                  const struct dokploy_schedule *wish);
 /* Whether the lock of an earlier run may be cleared: newest first, a run that Dokploy lost sight of before any success.
  */
 bool data_workflow_lock_is_stale(struct arena *a, const struct dokploy_deployments *runs);

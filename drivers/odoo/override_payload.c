@@ -304,8 +304,14 @@ static void encode(struct arena *a, const struct json *payload, struct override_
 bool override_payload_build(struct arena *a, const struct odoo_override *o, enum workflow_intent intent,
                             const struct strings *protected_shops, struct override_payload *out, struct err *err)
 {
+	return override_payload_of(a, o && override_applies(o, intent) ? o : NULL, intent, protected_shops, out, err);
+}
+
+bool override_payload_of(struct arena *a, const struct odoo_override *o, enum workflow_intent intent,
+                         const struct strings *protected_shops, struct override_payload *out, struct err *err)
+{
 	struct override_payload p = { .base64 = "", .sha256 = "" };
-	if (o && override_applies(o, intent)) {
+	if (o) {
 		struct json parameters = json_array(), settings = json_array(), payload = json_object();
 		for (size_t i = 0; i < o->config_parameters.n; i++)
 			if (!add_parameter(a, &o->config_parameters.v[i], &p, &parameters, err))

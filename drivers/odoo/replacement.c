@@ -2,10 +2,39 @@
 
 #include "drivers/odoo/override_payload.h"
 #include "storage/codes.h"
-#include "storage/config.sql.h"
 #include "storage/deployment.sql.h"
+#include "storage/odoo_override.sql.h"
+
+static const struct field release_fields[] = {
+	F_STR(lane_release, promotion_record_id, 0),
+	F_STR(lane_release, promoted_from, 0),
+	F_STR(lane_release, gate_source, 0),
+	F_STR(lane_release, gate_created_at, 0),
+	F_OPT_OBJECT(lane_release, source_tuple, 0, &release_tuple_contract),
+	F_OPT_OBJECT(lane_release, source_health, 0, &healthcheck_evidence_contract),
+	F_STR(lane_release, snapshot_name, 0),
+	F_STR(lane_release, source_channel, 0),
+	F_STR(lane_release, rollback_started_at, 0),
+	F_MAP(lane_release, backup, 0),
+	F_BOOL(lane_release, backup_is_there, 0),
+	F_END,
+};
+static const struct contract lane_release_contract =
+        CONTRACT(lane_release, release_fields, "How an artifact comes to a prod lane, or leaves it");
+
+static const struct field web_fields[] = {
+	F_BOOL(lane_web_state, at_risk, 0),        F_BOOL(lane_web_state, workflow_proved, 0),
+	F_STR(lane_web_state, failure_phase, 0),   F_STR(lane_web_state, failure_code, 0),
+	F_STR(lane_web_state, failure_message, 0), F_END,
+};
+static const struct contract lane_web_contract =
+        CONTRACT(lane_web_state, web_fields, "Web, which scripts on the host stop for a while");
 
 static const struct field state_fields[] = {
+	F_OPT_OBJECT(replacement_state, order, 0, &replacement_order_contract),
+	F_ENUM(replacement_state, override_phase, 0, .names = override_phase_names, .fallback = "deploy"),
+	F_BOOL(replacement_state, delegates, 0),
+	F_BOOL(replacement_state, skips_deploy, 0),
 	F_STR(replacement_state, deployment_record_id, 0),
 	F_STR(replacement_state, artifact_id, 0),
 	F_STR(replacement_state, source_git_ref, 0),
@@ -33,19 +62,20 @@ static const struct field state_fields[] = {
 	F_BOOL(replacement_state, identity_injected, 0),
 	F_BOOL(replacement_state, deploy_acknowledged, 0),
 	F_INT(replacement_state, deploy_requests, 0),
-	F_INT(replacement_state, schedule_requests, 0),
 	F_INT(replacement_state, deploy_absent_since_ms, 0),
 	F_ENUM(replacement_state, deploy_status, 0, .names = release_status_names, .fallback = "pending"),
 	F_BOOL(replacement_state, override_found, 0),
 	F_BOOL(replacement_state, override_rendered, 0),
 	F_BOOL(replacement_state, override_website, 0),
 	F_INT(replacement_state, override_count, 0),
+	F_STR(replacement_state, override_sha256, 0),
 	F_MAP(replacement_state, override_evidence, 0),
-	F_STR(replacement_state, schedule_id, 0),
-	F_STR(replacement_state, schedule_deployment_id, 0),
-	F_STRINGS(replacement_state, schedule_runs_before, 0),
-	F_BOOL(replacement_state, schedule_acknowledged, 0),
-	F_INT(replacement_state, schedule_absent_since_ms, 0),
+	F_STRINGS(replacement_state, required_keys, 0),
+	F_OBJECT(replacement_state, workflow, 0, &host_run_contract),
+	F_OBJECT(replacement_state, bootstrap_run, 0, &host_run_contract),
+	F_ENUM(replacement_state, bootstrap_run_status, 0, .names = release_status_names, .fallback = "skipped"),
+	F_OBJECT(replacement_state, release, 0, &lane_release_contract),
+	F_OBJECT(replacement_state, web, 0, &lane_web_contract),
 	F_ENUM(replacement_state, post_deploy_status, 0, .names = release_status_names, .fallback = "skipped"),
 	F_ENUM(replacement_state, override_status, 0, .names = release_status_names, .fallback = "skipped"),
 	F_OBJECT(replacement_state, verification, 0, &verification_evidence_contract),
@@ -56,11 +86,6 @@ static const struct field state_fields[] = {
 	F_STR(replacement_state, identity_detail, 0),
 	F_OPT_OBJECT(replacement_state, observed_identity, 0, &runtime_identity_contract),
 	F_INT(replacement_state, verify_deadline_ms, 0),
-	F_STR(replacement_state, promotion_record_id, 0),
-	F_STR(replacement_state, gate_source, 0),
-	F_STR(replacement_state, gate_created_at, 0),
-	F_OPT_OBJECT(replacement_state, source_tuple, 0, &release_tuple_contract),
-	F_OPT_OBJECT(replacement_state, source_health, 0, &healthcheck_evidence_contract),
 	F_END,
 };
 const struct contract replacement_state_contract =
@@ -76,13 +101,19 @@ void replacement_note_bool(struct task *t, struct replacement_state *s, const ch
 	replacement_note(t, s, key, value ? "true" : "false");
 }
 
+const struct replacement_request *replacement_order(const struct operation *op)
+{
+	const struct replacement_state *s = op->state;
+	return s->order ? s->order : op->request;
+}
+
 /* ---- records ---- */
 
 void replacement_deployment(struct task *t, const struct operation *op, const struct err *failure,
                             struct deployment *out)
 {
 	const struct replacement_state *s = op->state;
-	const struct replacement_request *r = op->request;
+	const struct replacement_request *r = replacement_order(op);
 	struct artifact_reference *artifact = ARENA_NEW(t->arena, struct artifact_reference);
 	*artifact = (struct artifact_reference){ s->artifact_id, 1 };
 	struct resolved_target *target = ARENA_NEW(t->arena, struct resolved_target);
@@ -93,8 +124,11 @@ void replacement_deployment(struct task *t, const struct operation *op, const st
 		                              .target_id = s->target_id,
 		                              .display_name = s->target_name,
 		                              .provider_target_type = "compose" };
-	struct runtime_identity *identity = ARENA_NEW(t->arena, struct runtime_identity);
-	*identity = *s->identity;
+	struct runtime_identity *identity = NULL;
+	if (s->identity) {
+		identity = ARENA_NEW(t->arena, struct runtime_identity);
+		*identity = *s->identity;
+	}
 	*out = (struct deployment){
 		.schema_version = 1,
 		.record_id = s->deployment_record_id,
@@ -150,26 +184,14 @@ void replacement_write_deployment(struct task *t, struct operation *op, const st
 	                       P_TEXT(contract_text(t->arena, &deployment_contract, d))));
 }
 
-void replacement_write_override(struct task *t, struct operation *op, struct odoo_override *record, const char *label)
-{
-	record->updated_at = utc_now(t);
-	record->source_label = label;
-	operation_write(t, op, &Q_odoo_override_upsert,
-	                PARAMS(P_TEXT(record->context), P_TEXT(record->instance), P_TEXT(record->updated_at),
-	                       P_TEXT(contract_text(t->arena, &odoo_override_contract, record))));
-}
-
-static void write_inventory(struct task *t, struct operation *op, const struct deployment *d,
-                            const char *bootstrap_record_id)
+void replacement_write_inventory(struct task *t, struct operation *op, const struct deployment *d,
+                                 const char *bootstrap_record_id)
 {
 	const struct replacement_state *s = op->state;
-	const struct replacement_request *request = op->request;
 	struct inventory i;
 	inventory_from_deployment(d, utc_now(t), bootstrap_record_id, &i);
-	if (s->promotion_record_id[0]) {
-		i.promotion_record_id = s->promotion_record_id;
-		i.promoted_from_instance = request->from_instance;
-	}
+	i.promotion_record_id = s->release.promotion_record_id;
+	i.promoted_from_instance = s->release.promoted_from;
 	operation_write(t, op, &Q_inventory_upsert,
 	                PARAMS(P_TEXT(i.context), P_TEXT(i.instance), P_TEXT(d->artifact_identity->artifact_id),
 	                       P_TEXT(i.source_git_ref), P_TEXT(i.updated_at), P_TEXT(i.deployment_record_id),
@@ -187,6 +209,22 @@ static void write_tuple(struct task *t, struct operation *op, const struct relea
 	                       P_TEXT(contract_text(t->arena, &release_tuple_contract, tuple))));
 }
 
+void replacement_write_last_apply(struct task *t, struct operation *op, const struct err *failure)
+{
+	const struct replacement_state *s = op->state;
+	int status = failure && s->override_status == RELEASE_PENDING ? RELEASE_FAIL : s->override_status;
+	if (!s->override_found || (status != RELEASE_PASS && status != RELEASE_FAIL))
+		return;
+	struct json apply = json_object();
+	json_set(t->arena, &apply, "attempted", json_of_bool(true));
+	json_set_str(t->arena, &apply, "status", release_status_names[status]);
+	json_set_str(t->arena, &apply, "applied_at", utc_now(t));
+	json_set_str(t->arena, &apply, "detail", failure ? arena_strdup(t->arena, failure->message) : "");
+	operation_write(t, op, &Q_odoo_override_note_apply,
+	                PARAMS(P_TEXT(op->context), P_TEXT(op->instance), P_TEXT(json_text(t->arena, &apply)),
+	                       P_TEXT(utc_now(t)), P_TEXT("odoo-post-deploy-driver")));
+}
+
 static SUSPENDS void conclude_records(struct task *t, struct operation *op, const struct err *failure)
 {
 	struct replacement_state *s = op->state;
@@ -195,32 +233,22 @@ static SUSPENDS void conclude_records(struct task *t, struct operation *op, cons
 	if (!s->deployment_record_id[0])
 		return; /* it ended before there was a deployment to speak of */
 	replacement_deployment(t, op, failure, &d);
-	if (d.deploy.status == RELEASE_PASS)
+	if (d.deploy.status == RELEASE_PASS && d.runtime_identity)
 		d.runtime_identity->deployed_at = utc_now(t);
 	replacement_write_deployment(t, op, &d);
-	const struct lane lane = { .context = op->context, .instance = op->instance };
-	struct odoo_override record;
-	bool found;
-	if (s->override_found && read_override(t, &lane, &record, &found, &err) && found) {
-		int status = failure && s->override_status == RELEASE_PENDING ? RELEASE_FAIL : s->override_status;
-		if (status == RELEASE_PASS || status == RELEASE_FAIL) {
-			record.last_apply = (struct override_apply){ .attempted = true,
-				                                     .status = status,
-				                                     .applied_at = utc_now(t),
-				                                     .detail = failure ? failure->message : "" };
-			replacement_write_override(t, op, &record, "odoo-post-deploy-driver");
-		}
-	}
+	replacement_write_last_apply(t, op, failure);
 	if (failure)
 		return;
+	const struct lane lane = { .context = op->context, .instance = op->instance };
+	bool found;
 	struct inventory before;
 	struct artifact_manifest manifest;
 	struct release_tuple tuple;
 	bool known = read_inventory(t, &lane, &before, &found, &err) && found;
-	write_inventory(t, op, &d, known ? before.bootstrap_record_id : "");
-	if (s->source_tuple) {
-		release_tuple_promote(t->arena, s->source_tuple, op->instance, s->deployment_record_id,
-		                      s->promotion_record_id, utc_now(t), &tuple);
+	replacement_write_inventory(t, op, &d, known ? before.bootstrap_record_id : "");
+	if (s->release.source_tuple) {
+		release_tuple_promote(t->arena, s->release.source_tuple, op->instance, s->deployment_record_id,
+		                      s->release.promotion_record_id, utc_now(t), &tuple);
 		write_tuple(t, op, &tuple);
 		return;
 	}
@@ -237,7 +265,7 @@ static void put_status(struct task *t, struct json *o, const char *key, int stat
 	json_set_str(t->arena, o, key, release_status_names[status]);
 }
 
-static struct json map_json(struct arena *a, const struct text_map *map)
+struct json json_of_map(struct arena *a, const struct text_map *map)
 {
 	struct json o = json_object();
 	for (size_t i = 0; i < map->n; i++)
@@ -245,7 +273,7 @@ static struct json map_json(struct arena *a, const struct text_map *map)
 	return o;
 }
 
-static struct json strings_json(struct arena *a, const struct strings *list)
+struct json json_of_strings(struct arena *a, const struct strings *list)
 {
 	struct json o = json_array();
 	for (size_t i = 0; i < list->n; i++)
@@ -274,13 +302,13 @@ static void write_result(struct task *t, struct operation *op, const struct err 
 	json_set(t->arena, o, "post_deploy_override_payload_rendered", json_of_bool(s->override_rendered));
 	json_set(t->arena, o, "post_deploy_website_bootstrap_included", json_of_bool(s->override_website));
 	json_set(t->arena, o, "post_deploy_override_count", json_of_int(s->override_count));
-	json_set(t->arena, o, "post_deploy_override_evidence", map_json(t->arena, &s->override_evidence));
+	json_set(t->arena, o, "post_deploy_override_evidence", json_of_map(t->arena, &s->override_evidence));
 	put_status(t, o, "health_status", s->health_status);
 	put_status(t, o, "canonical_status", s->canonical_status);
 	put_status(t, o, "logo_status", s->logo_status);
 	json_set_str(t->arena, o, "health_url", s->health_url);
 	json_set_str(t->arena, o, "canonical_url", s->base_url);
-	json_set(t->arena, o, "logo_urls", strings_json(t->arena, &s->verification.logo_urls));
+	json_set(t->arena, o, "logo_urls", json_of_strings(t->arena, &s->verification.logo_urls));
 	json_set(t->arena, o, "verification_evidence",
 	         contract_json(t->arena, &verification_evidence_contract, &s->verification, false));
 	json_set(t->arena, o, "runtime_identity_injected", json_of_bool(s->identity_injected));
@@ -289,7 +317,7 @@ static void write_result(struct task *t, struct operation *op, const struct err 
 	json_set_str(t->arena, o, "target_name", s->target_name);
 	json_set_str(t->arena, o, "artifact_id", s->artifact_id);
 	json_set_str(t->arena, o, "image_reference", s->image_reference);
-	json_set(t->arena, o, "runtime_source", map_json(t->arena, &s->runtime_source));
+	json_set(t->arena, o, "runtime_source", json_of_map(t->arena, &s->runtime_source));
 	json_set_str(t->arena, o, "error_message", failure ? arena_strdup(t->arena, failure->message) : "");
 	op->result = o;
 }
@@ -319,40 +347,7 @@ int replacement_health_limit(const struct operation *op)
 	return (int)s->health_timeout_s;
 }
 
-/* clang-format off */
-static const struct phase phases[] = {
-	/* name              shown as        function                      tries backoff_ms */
-	{ "plan",             "plan",         replacement_plan_phase,       5, 1000, .cancel = CANCEL_ANY,
-	  .help = "read records and the live target, refuse what must not happen, write the pending deployment" },
-	{ "source",           "apply",        replacement_source,           5, 1000, .cancel = CANCEL_ANY,
-	  .help = "render the compose file and make it the target's source" },
-	{ "routes",           "apply",        replacement_routes,           5, 1000, .cancel = CANCEL_ANY,
-	  .help = "route every expected domain to service web" },
-	{ "environment",      "apply",        replacement_environment,      5, 1000, .cancel = CANCEL_ANY,
-	  .help = "write the target's environment and read it back" },
-	{ "deploy",           "apply",        replacement_deploy,           5, 1000, .cancel = CANCEL_FIRST,
-	  .help = "ask Dokploy for the deploy, once" },
-	{ "deploy_wait",      "apply",        replacement_deploy_wait,      9, 1000, .limit_of = replacement_deploy_limit,
-	  .help = "find the deploy by its title and wait for its end" },
-	{ "inspect",          "apply",        replacement_inspect,          3, 1000,
-	  .help = "note what Dokploy and the containers say about the deploy" },
-	{ "schedule",         "post_deploy",  replacement_schedule,         5, 1000,
-	  .help = "make the manual schedule that runs the data workflow" },
-	{ "post_deploy",      "post_deploy",  replacement_post_deploy,      5, 1000,
-	  .help = "start the data workflow, once" },
-	{ "post_deploy_wait", "post_deploy",  replacement_post_deploy_wait, 9, 1000, .limit_of = replacement_deploy_limit,
-	  .help = "wait for the data workflow and read its markers" },
-	{ "health",           "verification", replacement_health,           3, 1000, .limit_of = replacement_health_limit,
-	  .help = "ask the health URL until it is healthy" },
-	{ "canonical",        "verification", replacement_canonical,        3, 1000, .limit_of = replacement_health_limit,
-	  .help = "check the page's canonical link" },
-	{ "logo",             "verification", replacement_logo,             3, 1000, .limit_of = replacement_health_limit,
-	  .help = "check the website's logo" },
-	{ "identity",         "verification", replacement_identity,         3, 1000, .limit_of = replacement_health_limit,
-	  .help = "compare the runtime identity that the health URL echoes" },
-	{ 0 },
-};
-/* clang-format on */
+static const struct phase phases[] = { REPLACEMENT_PHASES, { 0 } };
 
 const struct op_kind odoo_replacement_kind = {
 	.name = "odoo_stable_target_replacement",
@@ -363,4 +358,5 @@ const struct op_kind odoo_replacement_kind = {
 	.phases = phases,
 	.busy = &E_odoo_stable_target_replacement_operation_active,
 	.conclude = replacement_conclude,
+	.recover = lane_recover,
 };

@@ -13,6 +13,7 @@
 #include "drivers/runtime_identity.h"
 #include "storage/codes.h"
 #include "storage/lane_environment.h"
+#include "storage/odoo_override.sql.h"
 
 #include <strings.h>
 
@@ -26,26 +27,15 @@ static const char *first_host_url(struct arena *a, const struct strings *hosts)
 	return hosts->n ? arena_printf(a, "https://%s", hosts->v[0]) : "";
 }
 
-/* Everything later phases need to know of the plan; fails where apply asks for more than the plan does. */
-static bool settle_state(struct task *t, struct operation *op, const struct replacement_reading *r,
-                         const struct replacement_plan *plan, struct err *err)
+void replacement_settle_lane(struct task *t, struct replacement_state *s, const struct replacement_request *request,
+                             const struct replacement_reading *r, const struct strings *hosts)
 {
-	struct replacement_state *s = op->state;
-	const struct replacement_request *request = op->request;
-	const char *now = utc_now(t);
-	s->started_at = now;
-	const char *record_id =
-	        arena_printf(t->arena, "deployment-%s-%s-%s-%.6s", utc_compact(t->arena, now), op->context,
-	                     op->instance, sha256_text(t->arena, op->operation_id, strlen(op->operation_id)));
-	s->artifact_id = plan->artifact_id;
-	s->source_git_ref = plan->source_git_ref;
-	s->image_reference = artifact_image_reference(t->arena, &r->manifest);
 	s->target_id = r->target_id.target_id;
 	s->target_name = r->target.target_name[0] ? r->target.target_name : r->live.name;
 	s->project_name = r->target.project_name;
 	s->app_name = r->live.app_name;
 	s->server_id = r->live.server_id;
-	s->hosts = plan->hosts;
+	s->hosts = *hosts;
 	s->runtime_port = r->profile.runtime_port;
 	s->deploy_timeout_s = request->timeout_seconds.is_set           ? request->timeout_seconds.value
 	                      : r->target.deploy_timeout_seconds.is_set ? r->target.deploy_timeout_seconds.value
@@ -54,13 +44,34 @@ static bool settle_state(struct task *t, struct operation *op, const struct repl
 	                      : r->target.healthcheck_timeout_seconds.is_set
 	                              ? r->target.healthcheck_timeout_seconds.value
 	                              : 180;
-	s->base_url = readiness_base_url(t->arena, r->lane->base_url[0] ? r->lane->base_url
-	                                                                : first_host_url(t->arena, &plan->hosts));
+	s->base_url = readiness_base_url(t->arena,
+	                                 r->lane->base_url[0] ? r->lane->base_url : first_host_url(t->arena, hosts));
 	s->health_url = readiness_health_url(t->arena, s->base_url, r->lane->health_url, r->profile.health_path);
 	const char *preview = map_get(&r->runtime, "LAUNCHPLANE_PREVIEW_BASE_URL");
 	const char *scheme = preview ? strstr(preview, "://") : NULL;
 	s->preview_host = scheme ? arena_strndup(t->arena, scheme + 3, strcspn(scheme + 3, "/:")) : "";
 	s->requires_identity = lane_requires_runtime_identity(r->lane);
+}
+
+const char *replacement_new_record_id(struct task *t, const struct operation *op, const char *now)
+{
+	return arena_printf(t->arena, "deployment-%s-%s-%s-%.6s", utc_compact(t->arena, now), op->context, op->instance,
+	                    sha256_text(t->arena, op->operation_id, strlen(op->operation_id)));
+}
+
+/* Everything later phases need to know of the plan; fails where apply asks for more than the plan does. */
+static bool settle_state(struct task *t, struct operation *op, const struct replacement_reading *r,
+                         const struct replacement_plan *plan, struct err *err)
+{
+	struct replacement_state *s = op->state;
+	const struct replacement_request *request = replacement_order(op);
+	const char *now = utc_now(t);
+	s->started_at = now;
+	const char *record_id = replacement_new_record_id(t, op, now);
+	s->artifact_id = plan->artifact_id;
+	s->source_git_ref = plan->source_git_ref;
+	s->image_reference = artifact_image_reference(t->arena, &r->manifest);
+	replacement_settle_lane(t, s, request, r, &plan->hosts);
 	s->data_restore = request->data_source_mode == DATA_UPSTREAM_RESTORE;
 	if (s->requires_identity && (!request->verify_health || !s->health_url[0]))
 		return err_set(err, &E_operation_blocked,
@@ -90,8 +101,18 @@ static bool settle_state(struct task *t, struct operation *op, const struct repl
 	return true;
 }
 
-SUSPENDS bool replacement_payload(struct task *t, const struct operation *op, struct odoo_override *record, bool *found,
-                                  struct override_payload *out, struct err *err)
+/* A promotion's executor takes records for a promotion and for the deploy that it is. */
+static bool applies(const struct replacement_state *s, const struct odoo_override *record, enum workflow_intent intent)
+{
+	if (intent == INTENT_RESTORE)
+		return override_applies(record, intent);
+	return odoo_override_applies_on(record, (enum override_phase)s->override_phase) ||
+	       (s->delegates && odoo_override_applies_on(record, OVERRIDE_DEPLOY));
+}
+
+SUSPENDS bool replacement_payload(struct task *t, const struct operation *op, enum workflow_intent intent,
+                                  struct odoo_override *record, bool *found, struct override_payload *out,
+                                  struct err *err)
 {
 	const struct replacement_state *s = op->state;
 	const struct lane lane = { .context = op->context, .instance = op->instance };
@@ -102,14 +123,29 @@ SUSPENDS bool replacement_payload(struct task *t, const struct operation *op, st
 	    !read_target(t, &lane, &target, &has_target, &id, &has_id, err))
 		return false;
 	static const struct strings none = { 0 };
-	enum workflow_intent intent = s->data_restore ? INTENT_RESTORE : INTENT_DEPLOY;
-	const struct odoo_override *applies = *found && override_applies(record, intent) ? record : NULL;
-	return override_payload_build(t->arena, applies, intent,
-	                              has_target ? &target.policies.shopify.protected_store_keys : &none, out, err);
+	return override_payload_of(t->arena, *found && applies(s, record, intent) ? record : NULL, intent,
+	                           has_target ? &target.policies.shopify.protected_store_keys : &none, out, err);
+}
+
+void replacement_note_payload(struct task *t, struct replacement_state *s, const struct override_payload *payload)
+{
+	s->override_rendered = payload->is_rendered;
+	s->override_website = payload->has_website_bootstrap;
+	s->override_count = payload->config_parameters + payload->addon_settings;
+	s->override_evidence = payload->evidence;
+	s->override_sha256 = payload->sha256;
+	s->override_status = payload->is_rendered ? RELEASE_PENDING : RELEASE_SKIPPED;
+	replacement_note_bool(t, s, "runtime_override_payload_present", payload->is_rendered);
+	replacement_note(t, s, "runtime_override_payload_sha256", payload->sha256);
+}
+
+enum workflow_intent replacement_intent(const struct replacement_state *s)
+{
+	return s->data_restore ? INTENT_RESTORE : INTENT_DEPLOY;
 }
 
 /* Step 7: the record learns the canonical URL, and its payload must be buildable before anything is touched. */
-static SUSPENDS bool prepare_override(struct task *t, struct operation *op, struct err *err)
+bool replacement_prepare_override(struct task *t, struct operation *op, const char *label, struct err *err)
 {
 	struct replacement_state *s = op->state;
 	struct odoo_override record;
@@ -119,35 +155,30 @@ static SUSPENDS bool prepare_override(struct task *t, struct operation *op, stru
 		return false;
 	if (s->override_found && record.website_bootstrap &&
 	    strcmp(record.website_bootstrap->canonical_url, s->base_url) != 0) {
-		record.website_bootstrap->canonical_url = s->base_url;
-		replacement_write_override(t, op, &record, "odoo-stable-target-replacement");
+		operation_write(t, op, &Q_odoo_override_set_canonical,
+		                PARAMS(P_TEXT(op->context), P_TEXT(op->instance), P_TEXT(s->base_url),
+		                       P_TEXT(utc_now(t)), P_TEXT(label)));
 	}
 	bool found;
-	if (!replacement_payload(t, op, &record, &found, &payload, err)) {
+	if (!replacement_payload(t, op, replacement_intent(s), &record, &found, &payload, err)) {
 		s->override_status = RELEASE_FAIL;
 		return false;
 	}
-	s->override_rendered = payload.is_rendered;
-	s->override_website = payload.has_website_bootstrap;
-	s->override_count = payload.config_parameters + payload.addon_settings;
-	s->override_evidence = payload.evidence;
-	s->override_status = payload.is_rendered ? RELEASE_PENDING : RELEASE_SKIPPED;
-	replacement_note_bool(t, s, "runtime_override_payload_present", payload.is_rendered);
-	replacement_note(t, s, "runtime_override_payload_sha256", payload.sha256);
+	replacement_note_payload(t, s, &payload);
 	return true;
 }
 
 SUSPENDS enum phase_outcome replacement_plan_phase(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_reading r;
-	return replacement_read(t, op->request, &r, err) ? replacement_settle(t, op, &r, err) : PHASE_FAILED;
+	return replacement_read(t, replacement_order(op), &r, err) ? replacement_settle(t, op, &r, err) : PHASE_FAILED;
 }
 
 SUSPENDS enum phase_outcome replacement_settle(struct task *t, struct operation *op,
                                                const struct replacement_reading *r, struct err *err)
 {
 	struct replacement_plan plan;
-	if (!replacement_plan_make(t->arena, op->request, &r->facts, &plan, err))
+	if (!replacement_plan_make(t->arena, replacement_order(op), &r->facts, &plan, err))
 		return PHASE_FAILED;
 	if (!plan.is_ready) {
 		err_set(err, &E_operation_blocked, "%s", replacement_blocked_text(t->arena, &plan));
@@ -159,7 +190,8 @@ SUSPENDS enum phase_outcome replacement_settle(struct task *t, struct operation 
 		        r->lane->context);
 		return PHASE_FAILED;
 	}
-	if (!settle_state(t, op, r, &plan, err) || !prepare_override(t, op, err))
+	if (!settle_state(t, op, r, &plan, err) ||
+	    !replacement_prepare_override(t, op, "odoo-stable-target-replacement", err))
 		return PHASE_FAILED;
 	struct deployment d;
 	replacement_deployment(t, op, NULL, &d);
@@ -355,7 +387,7 @@ static SUSPENDS void note_converted(struct task *t, struct operation *op, struct
 		route_evidence_add(t->arena, prefix, yaml, &s->hosts, &s->runtime_source);
 }
 
-static bool refuse_differences(struct task *t, const struct strings *keys, struct err *err)
+bool replacement_refuse_differences(struct task *t, const struct strings *keys, struct err *err)
 {
 	struct buf b = buf_in(t->arena);
 	for (size_t i = 0; i < keys->n && b.n < 250; i++)
@@ -374,7 +406,8 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 	struct dokploy d;
 	struct dokploy_compose live;
 	bool found, has_manifest;
-	if (!lane_runtime(t, op, &runtime, err) || !replacement_payload(t, op, &record, &found, &payload, err) ||
+	if (!lane_runtime(t, op, &runtime, err) ||
+	    !replacement_payload(t, op, replacement_intent(s), &record, &found, &payload, err) ||
 	    !read_manifest(t, s->artifact_id, &manifest, &has_manifest, err) || !dokploy_open(t, &d, err) ||
 	    !dokploy_compose_one(t, &d, s->target_id, &live, err))
 		return PHASE_FAILED;
@@ -404,7 +437,7 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 			return PHASE_FAILED;
 		differing = target_env_differences(t->arena, &env, live.env);
 	}
-	if (differing.n && !refuse_differences(t, &differing, err))
+	if (differing.n && !replacement_refuse_differences(t, &differing, err))
 		return PHASE_FAILED;
 	s->identity_injected = true;
 	return PHASE_DONE;
@@ -412,15 +445,22 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 
 /* ---- deploy ---- */
 
+/* The mark by which our run is found: an operation asks for one deploy. */
+static const char *deploy_title(const struct operation *op)
+{
+	const struct replacement_state *s = op->state;
+	return s->deployment_record_id[0] ? s->deployment_record_id : op->operation_id;
+}
+
 /* Acts on its first run only: a later run may come after the request. What came of it is the next phase's question. */
 SUSPENDS enum phase_outcome replacement_deploy(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
-	const struct replacement_request *request = op->request;
+	const struct replacement_request *request = replacement_order(op);
 	struct dokploy d;
 	s->deploy_absent_since_ms = 0;
 	s->deploy_acknowledged = false;
-	if (operation_is_rerun(op))
+	if (s->skips_deploy || operation_is_rerun(op))
 		return PHASE_DONE;
 	if (s->deploy_requests >= REPLACEMENT_REQUESTS) {
 		err_set(err, &E_upstream_lost,
@@ -432,7 +472,7 @@ SUSPENDS enum phase_outcome replacement_deploy(struct task *t, struct operation 
 		return PHASE_FAILED;
 	s->deploy_requests++;
 	const char *description = arena_printf(t->arena, "Launchplane operation %s", op->operation_id);
-	if (dokploy_compose_deploy(t, &d, s->target_id, s->deployment_record_id, description, request->no_cache, err)) {
+	if (dokploy_compose_deploy(t, &d, s->target_id, deploy_title(op), description, request->no_cache, err)) {
 		s->deploy_acknowledged = true;
 		operation_event(t, op, "deploy_requested", NULL);
 		return PHASE_DONE;
@@ -472,7 +512,7 @@ static SUSPENDS enum phase_outcome deploy_is_absent(struct task *t, struct opera
 		        "Dokploy %s the deploy but no run titled %s appeared within %lld seconds; look at the target "
 		        "in Dokploy before "
 		        "trying again",
-		        s->deploy_acknowledged ? "accepted" : "may have received", s->deployment_record_id,
+		        s->deploy_acknowledged ? "accepted" : "may have received", deploy_title(op),
 		        (long long)s->deploy_timeout_s);
 		return PHASE_FAILED;
 	}
@@ -493,9 +533,11 @@ SUSPENDS enum phase_outcome replacement_deploy_wait(struct task *t, struct opera
 	struct replacement_state *s = op->state;
 	struct dokploy d;
 	struct dokploy_deployments runs;
+	if (s->skips_deploy)
+		return PHASE_DONE;
 	if (!dokploy_open(t, &d, err) || !dokploy_deployments_of_compose(t, &d, s->target_id, &runs, err))
 		return PHASE_FAILED;
-	const struct dokploy_deployment *run = deployment_titled(&runs, s->deployment_record_id);
+	const struct dokploy_deployment *run = deployment_titled(&runs, deploy_title(op));
 	if (!run)
 		return deploy_is_absent(t, op, &d, err);
 	s->deploy_acknowledged = true;
@@ -525,16 +567,6 @@ SUSPENDS enum phase_outcome replacement_deploy_wait(struct task *t, struct opera
 
 /* ---- inspect: evidence only, nothing here decides ---- */
 
-static bool is_web(const char *name)
-{
-	static const char *const ends[] = { "-web-1", "_web_1", "-web", "_web" };
-	size_t n = strlen(name);
-	for (size_t i = 0; i < countof(ends); i++)
-		if (n >= strlen(ends[i]) && strcmp(name + n - strlen(ends[i]), ends[i]) == 0)
-			return true;
-	return false;
-}
-
 static SUSPENDS void note_containers(struct task *t, struct operation *op, struct dokploy *d)
 {
 	struct replacement_state *s = op->state;
@@ -546,7 +578,7 @@ static SUSPENDS void note_containers(struct task *t, struct operation *op, struc
 	replacement_note(t, s, "container_count", arena_printf(t->arena, "%zu", list.n));
 	const struct dokploy_container *web = NULL;
 	for (size_t i = 0; i < list.n && !web; i++)
-		if (is_web(list.v[i].name))
+		if (lane_is_web(list.v[i].name))
 			web = &list.v[i];
 	replacement_note_bool(t, s, "container_web_found", web != NULL);
 	if (!web)

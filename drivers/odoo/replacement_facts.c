@@ -67,7 +67,7 @@ static bool is_passing(const struct err *err)
 	return err->code->retry || err->code == &E_cancelled;
 }
 
-static SUSPENDS bool read_live(struct task *t, struct replacement_reading *r, struct err *err)
+SUSPENDS bool replacement_read_live(struct task *t, struct replacement_reading *r, struct err *err)
 {
 	struct dokploy d;
 	if (dokploy_open(t, &d, err) && dokploy_compose_one(t, &d, r->target_id.target_id, &r->live, err) &&
@@ -98,8 +98,8 @@ static SUSPENDS bool read_runtime(struct task *t, struct replacement_reading *r,
 	return true;
 }
 
-bool replacement_read(struct task *t, const struct replacement_request *request, struct replacement_reading *r,
-                      struct err *err)
+bool replacement_read_records(struct task *t, const struct replacement_request *request, struct replacement_reading *r,
+                              struct err *err)
 {
 	bool found, has_id;
 	size_t lanes;
@@ -126,7 +126,15 @@ bool replacement_read(struct task *t, const struct replacement_request *request,
 			return false;
 		r->facts.manifest = found ? &r->manifest : NULL;
 	}
+	return true;
+}
+
+bool replacement_read(struct task *t, const struct replacement_request *request, struct replacement_reading *r,
+                      struct err *err)
+{
+	if (!replacement_read_records(t, request, r, err))
+		return false;
 	if (!r->facts.target || !r->facts.target_id)
 		return true;
-	return read_runtime(t, r, err) && (r->target.target_type != TARGET_COMPOSE || read_live(t, r, err));
+	return read_runtime(t, r, err) && (r->target.target_type != TARGET_COMPOSE || replacement_read_live(t, r, err));
 }

@@ -23,6 +23,10 @@ struct replacement_reading {
  * or refused is in the facts. Reads nothing live when the records do not name a compose target. */
 SUSPENDS OUTSIDE_TX bool replacement_read(struct task *t, const struct replacement_request *request,
                                           struct replacement_reading *out, struct err *err);
+/* The same in two steps: what the records say, and then what the live target says. */
+SUSPENDS bool replacement_read_records(struct task *t, const struct replacement_request *request,
+                                       struct replacement_reading *out, struct err *err);
+SUSPENDS OUTSIDE_TX bool replacement_read_live(struct task *t, struct replacement_reading *r, struct err *err);
 
 /* One record each; *found tells whether it is there. */
 SUSPENDS bool read_profile(struct task *t, const char *product, struct product_profile *out, bool *found,

@@ -79,6 +79,9 @@ static const struct field apply_request_fields[] = {
 const struct contract replacement_apply_request_contract =
         CONTRACT(replacement_request, apply_request_fields, "What replacement to carry out", .check = check_apply);
 
+const struct contract replacement_order_contract =
+        CONTRACT(replacement_request, apply_request_fields, "What another operation has the executor do");
+
 /* ---- collecting reasons ---- */
 
 enum topic { TOPIC_GENERAL, TOPIC_INVENTORY, TOPIC_VOLUMES, TOPICS };

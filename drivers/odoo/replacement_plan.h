@@ -29,6 +29,7 @@ struct replacement_request {
 };
 extern const struct contract replacement_plan_request_contract;
 extern const struct contract replacement_apply_request_contract; /* recreate-in-place of testing lanes only */
+extern const struct contract replacement_order_contract;         /* the same fields without that rule */
 
 struct replacement_facts {
 	const struct product_profile *profile;

@@ -51,7 +51,7 @@ static enum phase_outcome stopped(struct operation *op, struct err *err)
 SUSPENDS enum phase_outcome replacement_health(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
-	const struct replacement_request *r = op->request;
+	const struct replacement_request *r = replacement_order(op);
 	struct readiness_probe p;
 	s->verification.base_url = s->base_url;
 	s->verification.health_url = s->health_url;
@@ -71,7 +71,7 @@ SUSPENDS enum phase_outcome replacement_health(struct task *t, struct operation 
 SUSPENDS enum phase_outcome replacement_canonical(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
-	const struct replacement_request *r = op->request;
+	const struct replacement_request *r = replacement_order(op);
 	struct readiness_probe p;
 	if (!r->verify_canonical) {
 		skip_probe(t, s, "canonical", s->base_url);
@@ -85,7 +85,7 @@ SUSPENDS enum phase_outcome replacement_canonical(struct task *t, struct operati
 SUSPENDS enum phase_outcome replacement_logo(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
-	const struct replacement_request *r = op->request;
+	const struct replacement_request *r = replacement_order(op);
 	struct readiness_probe p;
 	if (!r->verify_logo) {
 		skip_probe(t, s, "logo", s->base_url);
@@ -106,7 +106,7 @@ static bool is_complete(const struct runtime_identity *i)
 SUSPENDS enum phase_outcome replacement_identity(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
-	const struct replacement_request *r = op->request;
+	const struct replacement_request *r = replacement_order(op);
 	struct readiness_probe p;
 	struct identity_verdict verdict;
 	const char *body;
@@ -119,7 +119,7 @@ SUSPENDS enum phase_outcome replacement_identity(struct task *t, struct operatio
 	s->identity_status = verdict.status;
 	s->identity_detail = verdict.detail;
 	s->observed_identity = is_complete(verdict.observed) ? verdict.observed : NULL;
-	if (verdict.status == IDENTITY_MATCH)
+	if (verdict.status == IDENTITY_MATCH || !GUARD(F8))
 		return PHASE_DONE;
 	/* The old container may answer for a while; without a demand only what contradicts us is waited out. */
 	bool blocks = runtime_identity_blocks(verdict.status, s->requires_identity);

@@ -157,6 +157,23 @@ bool target_env_build(struct arena *a, const struct target_env_wish *wish, struc
 	return true;
 }
 
+bool target_env_overrides(struct arena *a, const char *live_env, const struct override_payload *payload,
+                          struct target_env *out, struct err *err)
+{
+	static const char *const keys[] = { OVERRIDE_PAYLOAD_KEY, OVERRIDES_REQUIRED_KEY, WEBSITE_REQUIRED_KEY };
+	struct target_env e = { .install_modules = "", .manifest_modules = "", .required_modules = "" };
+	env_text_parse(a, live_env, &e.map);
+	for (size_t i = 0; i < countof(keys); i++)
+		if (!map_get(&payload->env, keys[i]))
+			env_remove(&e.map, keys[i]);
+	write_all(a, &e, &payload->env);
+	if (!has_secret_keys(a, &e, &payload->secret_keys, err) || !survives(a, &e, err))
+		return false;
+	e.text = env_text_write(a, &e.map);
+	*out = e;
+	return true;
+}
+
 struct strings target_env_differences(struct arena *a, const struct target_env *want, const char *read_back)
 {
 	struct strings differing = { 0 };

@@ -28,6 +28,10 @@ extern const struct strings odoo_required_modules; /* launchplane_settings, disa
 /* Fails with E_invalid_request when a key the payload refers to is missing or blank, or when a value that is written
  * would not survive Dokploy's env file. */
 bool target_env_build(struct arena *a, const struct target_env_wish *wish, struct target_env *out, struct err *err);
+/* The live environment with this payload and its flags in place of those of an earlier deploy, all else as it is: for a
+ * post-deploy without a new artifact. Fails, naming them, when keys the payload refers to are missing. */
+bool target_env_overrides(struct arena *a, const char *live_env, const struct override_payload *payload,
+                          struct target_env *out, struct err *err);
 /* Keys that do not stand in the text read back as they were written, and keys that should be gone. Empty: it persisted.
  */
 struct strings target_env_differences(struct arena *a, const struct target_env *want, const char *read_back);

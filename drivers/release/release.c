@@ -105,7 +105,7 @@ static void promotion_record(struct task *t, struct operation *op, const struct 
 	replacement_deployment(t, op, failure, &d);
 	*out = (struct promotion){
 		.schema_version = 1,
-		.record_id = s->promotion_record_id,
+		.record_id = s->release.promotion_record_id,
 		.artifact_identity = { s->artifact_id, 1 },
 		.deployment_record_id = s->deployment_record_id,
 		.backup_record_id = r->backup_record_id,
@@ -124,10 +124,10 @@ static void promotion_record(struct task *t, struct operation *op, const struct 
 	};
 	contract_defaults(t->arena, &healthcheck_evidence_contract, &out->source_health);
 	contract_defaults(t->arena, &healthcheck_evidence_contract, &out->rollback_health);
-	if (s->source_health)
-		out->source_health = *s->source_health;
-	map_set(t->arena, &out->backup_gate.evidence, "source", s->gate_source);
-	map_set(t->arena, &out->backup_gate.evidence, "created_at", s->gate_created_at);
+	if (s->release.source_health)
+		out->source_health = *s->release.source_health;
+	map_set(t->arena, &out->backup_gate.evidence, "source", s->release.gate_source);
+	map_set(t->arena, &out->backup_gate.evidence, "created_at", s->release.gate_created_at);
 }
 
 static void write_promotion(struct task *t, struct operation *op, const struct err *failure)
@@ -166,17 +166,18 @@ static SUSPENDS enum phase_outcome promote_plan_phase(struct task *t, struct ope
 	enum phase_outcome outcome = replacement_settle(t, op, &r.target, err);
 	if (outcome != PHASE_DONE)
 		return outcome;
-	s->promotion_record_id =
+	s->release.promotion_record_id =
 	        arena_printf(t->arena, "promotion-%s-%s-%s-to-%s-%.6s", utc_compact(t->arena, s->started_at),
 	                     op->context, request->from_instance, op->instance,
 	                     sha256_text(t->arena, op->operation_id, strlen(op->operation_id)));
-	s->gate_source = r.gate.source;
-	s->gate_created_at = r.gate.created_at;
-	s->source_tuple = ARENA_NEW(t->arena, struct release_tuple);
-	*s->source_tuple = r.source_tuple;
+	s->release.promoted_from = request->from_instance;
+	s->release.gate_source = r.gate.source;
+	s->release.gate_created_at = r.gate.created_at;
+	s->release.source_tuple = ARENA_NEW(t->arena, struct release_tuple);
+	*s->release.source_tuple = r.source_tuple;
 	if (r.has_source_inventory) {
-		s->source_health = ARENA_NEW(t->arena, struct healthcheck_evidence);
-		*s->source_health = r.source_inventory.destination_health;
+		s->release.source_health = ARENA_NEW(t->arena, struct healthcheck_evidence);
+		*s->release.source_health = r.source_inventory.destination_health;
 	}
 	write_promotion(t, op, NULL);
 	return PHASE_DONE;
@@ -186,7 +187,7 @@ static SUSPENDS void promote_conclude(struct task *t, struct operation *op, cons
 {
 	const struct replacement_state *s = op->state;
 	replacement_conclude(t, op, failure);
-	if (s->promotion_record_id[0])
+	if (s->release.promotion_record_id[0])
 		write_promotion(t, op, failure);
 }
 
@@ -206,12 +207,7 @@ static SUSPENDS void promote_conclude(struct task *t, struct operation *op, cons
 	  .help = "find the deploy by its title and wait for its end" }, \
 	{ "inspect",          "apply",        replacement_inspect,          3, 1000, \
 	  .help = "note what Dokploy and the containers say about the deploy" }, \
-	{ "schedule",         "post_deploy",  replacement_schedule,         5, 1000, \
-	  .help = "make the manual schedule that runs the data workflow" }, \
-	{ "post_deploy",      "post_deploy",  replacement_post_deploy,      5, 1000, \
-	  .help = "start the data workflow, once" }, \
-	{ "post_deploy_wait", "post_deploy",  replacement_post_deploy_wait, 9, 1000, .limit_of = replacement_deploy_limit, \
-	  .help = "wait for the data workflow and read its markers" }, \
+	LANE_WORKFLOW_PHASES, \
 	{ "health",           "verification", replacement_health,           3, 1000, .limit_of = replacement_health_limit, \
 	  .help = "ask the health URL until it is healthy" }, \
 	{ "identity",         "verification", replacement_identity,         3, 1000, .limit_of = replacement_health_limit, \
@@ -238,6 +234,7 @@ const struct op_kind ship_kind = {
 	.state = &replacement_state_contract,
 	.phases = ship_phases,
 	.conclude = replacement_conclude,
+	.recover = lane_recover,
 };
 const struct op_kind promote_kind = {
 	.name = "promote",
@@ -247,4 +244,5 @@ const struct op_kind promote_kind = {
 	.state = &replacement_state_contract,
 	.phases = promote_phases,
 	.conclude = promote_conclude,
+	.recover = lane_recover,
 };

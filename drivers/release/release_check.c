@@ -1,5 +1,7 @@
 #include "drivers/dokploy/env_text.h"
 #include "drivers/release/release.h"
+
+#include "drivers/odoo/promotion.h"
 #include "storage/codes.h"
 #include "storage/promotion.h"
 #include "storage/promotion.sql.h"
@@ -118,6 +120,18 @@ static SUSPENDS bool judge_tuple(struct task *t, struct judge *j, struct err *er
 	return read_inventory(t, &from, &j->r->source_inventory, &j->r->has_source_inventory, err);
 }
 
+/* After a rollback nothing is promoted to the lane until somebody lifts the hold. */
+static SUSPENDS bool judge_hold(struct task *t, struct judge *j, struct err *err)
+{
+	if (promotion_is_free(t, j->request->context, j->request->instance, err))
+		return true;
+	if (!err_is(err, &E_promotion_held))
+		return false;
+	block(j, "%s", err->message);
+	memset(err, 0, sizeof(*err));
+	return true;
+}
+
 /* A gate protects what runs now: one that was made before the lane's current deployment ended does not. */
 static SUSPENDS bool judge_gate(struct task *t, struct judge *j, struct backup_gate *gate, struct err *err)
 {
@@ -158,7 +172,8 @@ bool release_check(struct task *t, struct replacement_request *request, struct r
 	if (out->target.lane && strcmp(out->target.lane->context, request->context) != 0)
 		block(&j, "lane %s of the product lies in context %s, not %s", request->instance,
 		      out->target.lane->context, request->context);
-	if (request->from_instance[0] && (!judge_tuple(t, &j, err) || !judge_gate(t, &j, &out->gate, err)))
+	if (request->from_instance[0] &&
+	    (!judge_tuple(t, &j, err) || !judge_gate(t, &j, &out->gate, err) || !judge_hold(t, &j, err)))
 		return false;
 	/* What speaks against any deploy to the target. */
 	struct err why = { 0 };

@@ -66,7 +66,7 @@ static SUSPENDS bool by_token(struct task *t, struct app *app, const struct requ
 	}
 	if (!oidc_authenticate(t, app->oidc, token, strlen(token), p, &why, err)) {
 		if (err->code != &E_authentication_required)
-			return false; /* cancelled or out of time */
+			return false; /* cancelled, out of time, or the keys cannot be had */
 		return authentication_failed(t, app, rq, token_refusal_name(why), out, err);
 	}
 	out->principal = p;

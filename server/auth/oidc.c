@@ -247,6 +247,10 @@ bool oidc_authenticate(struct task *t, struct oidc *o, const char *token, size_t
 	if (*why == TOKEN_ACCEPTED)
 		return true;
 	o->stats.refused[*why]++;
+	if (*why == REFUSED_keys_unavailable) /* nothing is known about the token */
+		return err_set(
+		        err, &E_service_unavailable,
+		        "the bearer token cannot be checked: the issuer's keys could not be fetched; try again later");
 	err_set(err, &E_authentication_required, "the bearer token is not accepted");
 	return err_cause(err, "%s: %s", token_refusal_name(*why), token_refusal_help(*why));
 }

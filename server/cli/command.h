@@ -76,6 +76,7 @@ extern const struct command secret_commands[];
 extern const struct command environment_commands[];
 extern const struct command target_commands[];
 extern const struct command odoo_commands[];
+extern const struct command odoo_override_commands[];
 extern const struct command policy_commands[];
 extern const struct command policy_test_commands[];
 extern const struct command sync_policy_commands[];

@@ -6,25 +6,10 @@
 #include <string.h>
 
 const struct command *const all_commands[] = {
-	service_commands,
-	storage_commands,
-	operation_commands,
-	evidence_commands,
-	config_commands,
-	odoo_commands,
-	policy_commands,
-	audit_commands,
-	docs_commands,
-	target_commands,
-	release_commands,
-	list_commands,
-	product_commands,
-	environment_commands,
-	secret_commands,
-	policy_test_commands,
-	sync_policy_commands,
-	auth_commands,
-	NULL,
+	service_commands, storage_commands,       operation_commands,   evidence_commands, config_commands,
+	odoo_commands,    odoo_override_commands, policy_commands,      audit_commands,    docs_commands,
+	target_commands,  release_commands,       list_commands,        product_commands,  environment_commands,
+	secret_commands,  policy_test_commands,   sync_policy_commands, auth_commands,     NULL,
 };
 
 bool command_has_options(const struct command *c, const struct setting *table)

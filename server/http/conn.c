@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define BODY_IN_ARENA 16384u /* a declared body up to here is allocated at once */
@@ -183,12 +184,22 @@ static void linger(struct http_conn *c)
 void conn_answered(struct http_conn *c, bool keep, bool may_linger)
 {
 	c->served++;
-	if (keep && !c->server->is_draining)
-		become_idle(c);
-	else if (may_linger || c->in_n > c->in_off)
+	if (keep) {
+		become_idle(c); /* told so: another request may be on its way although the drain has begun */
+		if (c->server->is_draining && c->state == CONN_IDLE)
+			c->deadline_ms = now_ms(c) + DRAIN_KEPT_MS;
+	} else if (may_linger || c->in_n > c->in_off)
 		linger(c);
 	else
 		conn_close(c);
+}
+
+/* A request has arrived that was not read yet. */
+static bool has_unread(const struct http_conn *c)
+{
+	uv_os_fd_t fd;
+	int n = 0;
+	return uv_fileno(&c->handle.any, &fd) == 0 && ioctl(fd, FIONREAD, &n) == 0 && n > 0;
 }
 
 /* ---- a request ---- */
@@ -529,6 +540,8 @@ void conn_tick(struct http_conn *c, uint64_t now)
 		c->deadline_ms = now + s->o.write_timeout_ms;
 		return;
 	}
+	if (c->state == CONN_IDLE && has_unread(c))
+		return;
 	if (c->state != CONN_LINGER && c->state != CONN_IDLE)
 		s->timed_out++;
 	if (c->state == CONN_HEAD && head_has_begun(&c->scan))

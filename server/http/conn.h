@@ -9,8 +9,9 @@
 
 #include "server/http/head.h"
 
-#define READ_BUFFER  65536
-#define HEAD_OUT_MAX 16384
+#define READ_BUFFER   65536
+#define HEAD_OUT_MAX  16384
+#define DRAIN_KEPT_MS 500 /* how long a kept connection may still ask once the drain has begun */
 
 enum conn_state { CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_BUSY, CONN_WRITING, CONN_LINGER, CONN_CLOSING };
 

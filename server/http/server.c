@@ -11,6 +11,7 @@
 #define TURN_AWAY_ROOM 1024 /* connections above the limit that are told so; beyond, they are closed at once */
 #define DRAIN_FRESH_MS 1000 /* a connection that has not asked yet gets this long to do so */
 #define TICK_MAX_MS    250
+#define DRAIN_TICK_MS  50
 
 struct listener {
 	struct listener *next;
@@ -309,13 +310,12 @@ void http_server_drain(struct http_server *s, uint64_t deadline_ms)
 	s->is_draining = true;
 	s->drain_at_ms = uv_now(&s->loop->uv) + deadline_ms;
 	stop_listening(s);
-	struct http_conn *c, *next;
-	for (c = s->idle.first; c; c = next) {
-		next = c->next;
-		if (c->served)
-			conn_close(c);
-		else if (c->deadline_ms > uv_now(&s->loop->uv) + DRAIN_FRESH_MS)
-			c->deadline_ms = uv_now(&s->loop->uv) + DRAIN_FRESH_MS;
+	struct http_conn *c;
+	/* None is closed at once: a request may be on its way. Its answer tells the client to connect anew. */
+	for (c = s->idle.first; c; c = c->next) {
+		uint64_t until = uv_now(&s->loop->uv) + (c->served ? DRAIN_KEPT_MS : DRAIN_FRESH_MS);
+		if (c->deadline_ms > until)
+			c->deadline_ms = until;
 	}
 	for (c = s->busy.first; c; c = c->next) {
 		if (!c->is_stream)
@@ -323,7 +323,7 @@ void http_server_drain(struct http_server *s, uint64_t deadline_ms)
 		c->stream_cut = true;
 		task_cancel(c->task);
 	}
-	start_ticking(s);
+	uv_timer_start(&s->tick, on_tick, DRAIN_TICK_MS, DRAIN_TICK_MS);
 	server_check_drained(s);
 }
 

@@ -60,6 +60,12 @@ enum column {
 	COL_TRACEPARENT,
 };
 
+/* F1: the lease's end is the operation's next wake-up. */
+static int64_t lease_ms(const struct runner *r)
+{
+	return GUARD(F1) ? (int64_t)r->options.lease_ms : INT64_C(86400000) * 3650;
+}
+
 static const struct op_kind *kind_named(const struct runner *r, const char *name)
 {
 	for (const struct op_kind *const *k = r->options.kinds; *k; k++)
@@ -82,6 +88,7 @@ struct step {
 	uint64_t delay_ms;
 	int failures;
 	bool enters; /* the phase counts its runs and its time anew */
+	bool recovers;
 	bool passed;
 	struct err err;
 };
@@ -140,7 +147,7 @@ static struct step judge(struct task *t, struct operation *op, enum phase_outcom
 		break;
 	}
 	int failures = op->failures + 1;
-	if (!err->code->retry || failures >= op->phase->tries || operation_is_overdue(t, op))
+	if (op->is_final || !err->code->retry || failures >= op->phase->tries || operation_is_overdue(t, op))
 		return finish_failed(err);
 	note_failure(t, op, "retry", err);
 	return (struct step){
@@ -270,17 +277,17 @@ static SUSPENDS bool commit_step(struct task *t, struct operation *op, const str
 {
 	struct rows rows;
 	bool entered = s->enters, keeps = s->kind == STEP_ADVANCE;
-	if (entered)
+	if (entered && !s->recovers)
 		operation_event(t, op, "phase_done", NULL);
 	const char *state = contract_text(t->arena, op->kind->state, op->state);
 	const char *leaf = leaf_of_step(t, op, s);
 	if (!commit(t, op, &Q_operation_checkpoint,
 	            PARAMS(P_TEXT(op->operation_id), P_INT(op->fence), P_TEXT(s->phase->name),
 	                   P_TEXT(s->phase->public_phase), P_TEXT(state), P_BOOL(entered),
-	                   keeps ? P_NULL : P_INT(s->delay_ms), P_INT(r->options.lease_ms),
-	                   P_INT(limit_of(op, s->phase)), P_TEXT(op->deployment_record_id),
-	                   P_TEXT(op->release_tuple_id), P_INT(loop_clock_offset_ms(t->loop)), P_INT(s->failures),
-	                   P_TEXT(events_json(t, op)), P_TEXT(leaf)),
+	                   keeps ? P_NULL : P_INT(s->delay_ms), P_INT(lease_ms(r)), P_INT(limit_of(op, s->phase)),
+	                   P_TEXT(op->deployment_record_id), P_TEXT(op->release_tuple_id),
+	                   P_INT(loop_clock_offset_ms(t->loop)), P_INT(s->failures), P_TEXT(events_json(t, op)),
+	                   P_TEXT(leaf)),
 	            &rows))
 		return false;
 	op->phase = s->phase;
@@ -371,6 +378,8 @@ static struct step cancelled_step(const struct operation *op)
 
 static bool may_cancel(const struct operation *op)
 {
+	if (!GUARD(F10))
+		return false;
 	return op->phase->cancel == CANCEL_ANY || (op->phase->cancel == CANCEL_FIRST && !operation_is_rerun(op));
 }
 
@@ -382,6 +391,18 @@ static SUSPENDS bool cancel_was_asked(struct task *t, struct operation *op)
 		return false;
 	op->cancel_reason = row_is_null(&rows, 0, 0) ? "" : row_text(&rows, 0, 0);
 	return true;
+}
+
+/* A failure that must first be cleaned up after goes to the kind's phase for that. */
+static struct step recovered(struct task *t, struct operation *op, const struct step *failed)
+{
+	if (failed->kind != STEP_FINISH || failed->passed || !op->kind->recover ||
+	    !op->kind->recover(t, op, &failed->err))
+		return *failed;
+	note_failure(t, op, "recovering", &failed->err);
+	return (struct step){
+		.kind = STEP_REST, .phase = kind_phase(op->kind, op->next_phase), .enters = true, .recovers = true
+	};
 }
 
 /* Runs phases until one rests, the operation ends, or the lease is lost. */
@@ -412,6 +433,7 @@ static SUSPENDS void run_operation(struct task *t, struct runner *r, struct job 
 				return; /* we are told to stop: the next claim runs this phase again */
 			step = judge(t, &op, outcome, &err);
 		}
+		step = recovered(t, &op, &step);
 		if (step.kind == STEP_FINISH) {
 			commit_finish(t, &op, &step);
 			return;
@@ -437,8 +459,8 @@ static SUSPENDS void heart_main(struct task *t, void *arg)
 			break;
 		struct rows rows;
 		if (job->finished || !db_write(t, job->operation_id, &Q_operation_heartbeat,
-		                               PARAMS(P_TEXT(job->operation_id), P_INT(job->fence),
-		                                      P_INT(r->options.lease_ms), P_INT(loop_clock_offset_ms(t->loop))),
+		                               PARAMS(P_TEXT(job->operation_id), P_INT(job->fence), P_INT(lease_ms(r)),
+		                                      P_INT(loop_clock_offset_ms(t->loop))),
 		                               &rows, &err))
 			continue;
 		if (rows.changed == 0 && !job->finished) {
@@ -529,8 +551,8 @@ static SUSPENDS bool claim(struct task *t, struct runner *r, size_t *claimed, st
 	if (room == 0)
 		return true;
 	if (!db_write(t, "operation.claim", &Q_operation_claim,
-	              PARAMS(P_INT(room), P_TEXT(r->owner), P_INT(r->options.lease_ms),
-	                     P_INT(loop_clock_offset_ms(t->loop)), P_TEXT(r->kind_names)),
+	              PARAMS(P_INT(room), P_TEXT(r->owner), P_INT(lease_ms(r)), P_INT(loop_clock_offset_ms(t->loop)),
+	                     P_TEXT(r->kind_names)),
 	              &rows, err))
 		return false;
 	if (rows.n)

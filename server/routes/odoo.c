@@ -1,8 +1,10 @@
 /* The Odoo driver's routes: replacement plan and apply, polling, artifact manifests (facts/odoo.md 1, 4, 6, 14). */
-#include "drivers/odoo/replacement.h"
+#include "server/routes/odoo.h"
+
 #include "server/operations/runner.h"
 #include "server/routes/tables.h"
 #include "storage/codes.h"
+#include "storage/config.sql.h"
 #include "storage/deployment.sql.h"
 #include "storage/operation.sql.h"
 
@@ -11,8 +13,7 @@ static bool is_odoo(const struct product_profile *p)
 	return strcmp(p->driver_id, "odoo") == 0;
 }
 
-/* Steps 2 and 3 of every route with a profile: the product is Odoo's. */
-static SUSPENDS bool odoo_profile(struct call *c, const char *product, struct product_profile *out, struct err *err)
+bool odoo_profile(struct call *c, const char *product, struct product_profile *out, struct err *err)
 {
 	bool found;
 	if (!read_profile(c->t, product, out, &found, err))
@@ -86,12 +87,40 @@ static SUSPENDS bool replacement_plan_route(struct call *c, struct err *err)
 	return call_accept(c, NULL, json_text(c->arena, &plan.result));
 }
 
-static bool accept_operation(struct call *c, const char *operation_id, const char *document, struct err *err)
+bool odoo_lane_of(struct call *c, const char *product, const char *context, const char *instance, bool needs_profile,
+                  struct odoo_lane *out, struct err *err)
+{
+	*out = (struct odoo_lane){ .product = product };
+	if (strcmp(product, "odoo") == 0) {
+		struct rows rows;
+		if (!db_query(c->t, &Q_odoo_products_of_lane, PARAMS(P_TEXT(context), P_TEXT(instance)), &rows, err))
+			return false;
+		if (rows.n == 1)
+			out->product = row_text(&rows, 0, 0);
+		else if (needs_profile || rows.n > 1)
+			return err_set(err, &E_product_driver_mismatch,
+			               "%zu products have lane %s in context %s: name the product", rows.n, instance,
+			               context);
+		else
+			return call_authorize(c, c->route->action, product, context, err);
+	}
+	if (!odoo_profile(c, out->product, &out->profile, err))
+		return false;
+	out->lane = product_profile_lane_in(&out->profile, context, instance);
+	if (!out->lane)
+		return err_set(err, &E_product_driver_mismatch, "product %s has no lane %s in context %s", out->product,
+		               instance, context);
+	out->has_profile = true;
+	return call_authorize(c, c->route->action, product, context, err);
+}
+
+static bool accept_operation(struct call *c, const char *id_record, const char *operation_id, const char *document,
+                             struct err *err)
 {
 	struct json operation, records = json_object();
 	if (!json_parse(c->arena, document, strlen(document), "the stored operation", &operation, err))
 		return false;
-	json_set_str(c->arena, &records, "odoo_stable_target_replacement_operation_id", operation_id);
+	json_set_str(c->arena, &records, id_record, operation_id);
 	static const char *const known[] = { "deployment_record_id", "release_tuple_id" };
 	for (size_t i = 0; i < countof(known); i++)
 		if (!is_blank(json_str(&operation, known[i], "")))
@@ -101,49 +130,48 @@ static bool accept_operation(struct call *c, const char *operation_id, const cha
 	return call_accept(c, &records, document);
 }
 
-static SUSPENDS bool replacement_apply_route(struct call *c, struct err *err)
+bool odoo_submit(struct call *c, const struct op_kind *kind, const char *product, const char *context,
+                 const char *instance, const char *request, const char *id_record, struct err *err)
 {
-	const struct replacement_plan_body *body = c->body;
-	struct product_profile profile;
-	const struct lane *lane;
-	if (!allowed_lane(c, body, &profile, &lane, err))
-		return false;
-	struct json actor = principal_audit(c->arena, c->principal);
-	const struct op_submission submission = {
-		.kind = &odoo_replacement_kind,
-		.product = body->product,
-		.context = lane->context,
-		.instance = lane->instance,
-		.idempotency_scope = c->principal->scope,
-		.idempotency_key = c->idempotency_key,
-		.request_fingerprint = c->fingerprint,
-		.request = contract_text(c->arena, &replacement_apply_request_contract, &body->replacement),
-		.actor = json_text(c->arena, &actor),
-		.trace_id = c->trace_id,
-		.traceparent = c->t->traceparent,
-		.holds_lane = true,
-	};
+	struct op_submission submission = call_submission(c);
+	submission.kind = kind;
+	submission.product = product;
+	submission.context = context;
+	submission.instance = instance;
+	submission.request = request;
+	submission.holds_lane = true;
 	enum submit_outcome outcome;
 	const char *operation_id, *document;
 	if (!operation_submit(c->t, &submission, &outcome, &operation_id, &document, err)) {
-		if (err_is(err, &E_odoo_stable_target_replacement_operation_active))
+		if (err_is(err, kind->busy))
 			call_error_member(c, "operation", document);
 		return false;
 	}
 	if (outcome == SUBMIT_CREATED)
 		runner_kick(c->app->runner);
-	return accept_operation(c, operation_id, document, err);
+	return accept_operation(c, id_record, operation_id, document, err);
 }
 
-static SUSPENDS bool replacement_operation_route(struct call *c, struct err *err)
+static SUSPENDS bool replacement_apply_route(struct call *c, struct err *err)
+{
+	const struct replacement_plan_body *body = c->body;
+	struct product_profile profile;
+	const struct lane *lane;
+	return allowed_lane(c, body, &profile, &lane, err) &&
+	       odoo_submit(c, &odoo_replacement_kind, body->product, lane->context, lane->instance,
+	                   contract_text(c->arena, &replacement_apply_request_contract, &body->replacement),
+	                   "odoo_stable_target_replacement_operation_id", err);
+}
+
+bool odoo_operation(struct call *c, const struct op_kind *kind, struct err *err)
 {
 	struct rows rows;
 	struct json document;
 	const char *id = call_param(c, "operation_id");
 	if (!db_query(c->t, &Q_operation_read, PARAMS(P_TEXT(id)), &rows, err))
 		return false;
-	if (rows.n == 0 || strcmp(row_text(&rows, 0, 0), odoo_replacement_kind.name) != 0)
-		return err_set(err, &E_not_found, "there is no replacement operation %s", id);
+	if (rows.n == 0 || strcmp(row_text(&rows, 0, 0), kind->name) != 0)
+		return err_set(err, &E_not_found, "there is no operation %s of this kind", id);
 	if (!call_authorize(c, c->route->action, row_text(&rows, 0, 1), row_text(&rows, 0, 2), err))
 		return false;
 	const char *text = row_text(&rows, 0, 4);
@@ -163,6 +191,11 @@ static SUSPENDS bool replacement_operation_route(struct call *c, struct err *err
 	if (!is_blank(json_str(&document, "next_run_at", "")))
 		response_header(c->rs, "Retry-After", "2");
 	return call_close_ok(c, &o);
+}
+
+static SUSPENDS bool replacement_operation_route(struct call *c, struct err *err)
+{
+	return odoo_operation(c, &odoo_replacement_kind, err);
 }
 
 /* ---- artifact manifests ---- */

@@ -134,9 +134,12 @@ static SUSPENDS bool wait_and_answer(struct call *c, const char *id, bool again,
 		return false;
 	const char *original = again ? json_str(&operation, "runner_trace_id", "") : NULL;
 	const char *status = json_str(&operation, "status", "");
+	/* A failure whose result is for the caller has records: it is told as the driver's result, with its fail
+	 * status. */
 	if (is_ended(status))
-		return strcmp(status, "pass") == 0 ? answer_passed(c, &operation, original)
-		                                   : answer_failed(c, &operation, err);
+		return strcmp(status, "pass") == 0 || json_path(&operation, "result.records")
+		               ? answer_passed(c, &operation, original)
+		               : answer_failed(c, &operation, err);
 	struct json records = json_object();
 	json_set_str(c->arena, &records, "operation_id", id);
 	response_header(c->rs, "Location", json_str(&operation, "poll_url", ""));

@@ -159,8 +159,8 @@ struct op_submission call_submission(struct call *c);
  *   passed        202 with the operation's result; a member "records" of it becomes the answer's records
  *   at work yet   after 25 s, or as "Prefer: respond-async" or "wait=N" asks, or when the process drains: 202 with
  *                 result = the operation's document, records.operation_id, Location and Retry-After
- *   failed        its own error, with the members operation (how far it came) and plan (of its result) beside it
- *   lane busy     the kind's 409 with the active operation */
+ *   failed        like passed when its result has records; else its own error, with the members operation (how far it
+ * came) and plan (of its result) beside it lane busy     the kind's 409 with the active operation */
 SUSPENDS bool call_operate(struct call *c, const struct op_submission *s, struct err *err);
 /* Answers when this caller's key has submitted an operation of the kind before: *found, and the call is answered. To be
  * asked before checks that the operation's own effects would fail. */

@@ -11,6 +11,7 @@ import re
 _REQUIRED_KEYS = re.compile(r"required[_a-z]*=(?:\(([^)]*)\)|'([^']*)'|\"([^\"]*)\"|(\S+))", re.I)
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STOPS_WEB = re.compile(r"docker\s+(?:container\s+)?stop\b|compose\b.*\bstop\b.*\bweb\b")
+_LAST_WORDS = re.compile(r'^echo "([^"$]*)"\s*\Z', re.M)
 _STARTS_WEB = re.compile(r"docker\s+(?:container\s+)?start\b|compose\b.*\bstart\b.*\bweb\b")
 
 
@@ -19,7 +20,7 @@ class Run:
     """One execution, kept for the tests."""
     schedule: str
     app_name: str
-    mode: str                # maintenance, bootstrap, restore, backup
+    mode: str                # maintenance, bootstrap, restore, backup, web-start
     compose_id: str = ""
     exit_code: int = 0
     lines: list = dataclasses.field(default_factory=list)
@@ -44,9 +45,10 @@ def run(dokploy, schedule):
     done.stopped_web = bool(_STOPS_WEB.search(text)) and "web" in text
     if done.mode == "backup":
         done.lines += ["database dumped", "filestore archived", "manifest written"]
-    else:
+    elif done.mode != "web-start":
         done.lines += [f"{name}={value}" for name, value in markers(runner.env, done.mode).items()]
     snapshot.web_running = not done.stopped_web or bool(_STARTS_WEB.search(text))
+    done.lines += _LAST_WORDS.findall(text)
     return done
 
 
@@ -88,7 +90,9 @@ def _failed(done, line):
 
 
 def _mode(schedule, text):
-    if "backup" in schedule["name"] or "pg_dump" in text:
+    if "web-start" in schedule["name"]:
+        return "web-start"
+    if "backup" in schedule["name"] or "pg_dump --" in text:
         return "backup"
     if "--bootstrap" in text:
         return "bootstrap"

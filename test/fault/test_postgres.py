@@ -118,6 +118,19 @@ def test_a_database_paused_past_the_lease(cluster, plane, lane):
     assert_one_deploy(plane, lane, finish(plane, operation_id))
 
 
+def test_a_worker_that_dies_while_postgresql_is_away_is_replaced_when_it_is_back(cluster, plane, lane):
+    """F2: its successors cannot start meanwhile; that must not end the service."""
+    operation_id, rule = held(plane, lane)
+    cluster.down(signal.SIGINT)
+    plane.kill_worker()
+    wait_until(lambda: len(plane.logged(event="worker.died")) >= 2 or not plane.service.runs(), "a successor to give up", 90)
+    rule.release()
+    cluster.up()
+    assert plane.service.runs()
+    wait_until(lambda: plane.get("/readyz", token=None).status_code == 200, "a worker", RECOVERY_SECONDS)
+    assert_one_deploy(plane, lane, finish(plane, operation_id))
+
+
 @pytest.mark.postgres(max_connections="12", superuser_reserved_connections="0")
 def test_connection_slots_taken_by_others(cluster, plane, lane):
     """Callers are told to come back until there is room."""

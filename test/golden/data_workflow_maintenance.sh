@@ -2,14 +2,6 @@
 set -euo pipefail
 
 compose_project='shop-testing-abc123'
-database_name='shop_db'
-filestore_root='/volumes/data/filestore'
-lock_file='/volumes/data/.data_workflow_in_progress'
-clear_stale_lock=no
-workflow_arguments=('--post-deploy-maintenance')
-workflow_environment=('ODOO_DB_NAME=shop_db' 'ODOO_FILESTORE_PATH=/volumes/data/filestore' 'ODOO_DATA_WORKFLOW_LOCK_FILE=/volumes/data/.data_workflow_in_progress' 'ODOO_INSTANCE_OVERRIDES_PAYLOAD_B64=e30=' 'LAUNCHPLANE_INSTANCE_OVERRIDES_REQUIRED=' 'LAUNCHPLANE_WEBSITE_BOOTSTRAP_REQUIRED=')
-required_keys=('ODOO_DB_NAME' 'ODOO_DB_USER' 'ODOO_DB_PASSWORD' 'ODOO_OVERRIDE_SECRET__A')
-protected_shop_keys=()
 
 fail() {
 	echo "error: $1" >&2
@@ -34,7 +26,15 @@ start_when_stopped() {
 	is_running "$1" || docker start "$1" >/dev/null
 }
 
+# A data workflow, a dump or an archive is at work, whoever started it.
+is_busy() {
+	local processes
+	processes=$(docker top "$runner" || true; docker top "$database" || true)
+	[[ $processes == *run_odoo_data_workflows.py* || $processes == *pg_dump* || $processes == *"tar -czf"* ]]
+}
+
 web=$(container_of web)
+guard=
 
 # Whatever happens from here on, web runs when this script ends.
 leave() {
@@ -44,6 +44,7 @@ leave() {
 		echo "error: web could not be started again" >&2
 		[[ $status -ne 0 ]] || status=1
 	fi
+	[[ -z $guard ]] || kill "$guard" 2>/dev/null || true
 	exit "$status"
 }
 trap leave EXIT
@@ -53,6 +54,28 @@ trap 'exit 143' TERM
 
 database=$(container_of database)
 runner=$(container_of script-runner)
+
+# A SIGKILL leaves no time for the trap: the guard outlives it, and starts web when nothing is at work any more.
+stop_web() {
+	is_running "$web" || return 0
+	export -f is_busy
+	export web database runner
+	# shellcheck disable=SC2016 # the guard's own shell expands it
+	setsid bash -c 'while kill -0 "$1" || is_busy; do sleep 2; done; docker start "$web"' guard "$$" \
+		</dev/null >/dev/null 2>&1 &
+	guard=$!
+	docker stop "$web" >/dev/null
+}
+
+database_name='shop_db'
+filestore_root='/volumes/data/filestore'
+lock_file='/volumes/data/.data_workflow_in_progress'
+clear_stale_lock=no
+workflow_arguments=('--post-deploy-maintenance')
+workflow_environment=('ODOO_DB_NAME=shop_db' 'ODOO_FILESTORE_PATH=/volumes/data/filestore' 'ODOO_DATA_WORKFLOW_LOCK_FILE=/volumes/data/.data_workflow_in_progress' 'ODOO_INSTANCE_OVERRIDES_PAYLOAD_B64=e30=' 'LAUNCHPLANE_INSTANCE_OVERRIDES_REQUIRED=' 'LAUNCHPLANE_WEBSITE_BOOTSTRAP_REQUIRED=')
+required_keys=('ODOO_DB_NAME' 'ODOO_DB_USER' 'ODOO_DB_PASSWORD' 'ODOO_OVERRIDE_SECRET__A')
+protected_shop_keys=()
+
 start_when_stopped "$database"
 start_when_stopped "$runner"
 
@@ -63,15 +86,12 @@ for key in ${required_keys[@]+"${required_keys[@]}"}; do
 done
 
 # A run that the provider lost sight of may still be at work; its lock is stale only when it is not.
-processes=$(docker top "$runner")
-[[ $processes != *run_odoo_data_workflows.py* ]] || fail "a data workflow is still running in script-runner"
+! is_busy || fail "a data workflow or a backup is still running in the lane's containers"
 if [[ $clear_stale_lock == yes ]]; then
 	docker exec --user root "$runner" rm -f -- "$lock_file"
 fi
 
-if is_running "$web"; then
-	docker stop "$web" >/dev/null
-fi
+stop_web
 
 # The workflow's user is who owns /volumes/data; its ssh directory must not be readable by others.
 docker exec --user root "$runner" /bin/sh -c '

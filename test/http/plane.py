@@ -24,7 +24,7 @@ SANITIZER_SIGNS = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehaviorSaniti
 
 
 # POST because they need a body: they only read, and tell nobody.
-ONLY_READ = ("/v1/authz/explain", "/v1/drivers/odoo/target-replacement-plan")
+ONLY_READ = ("/v1/authz/explain", "/v1/drivers/odoo/target-replacement-plan", "/v1/drivers/odoo/prod-promotion-inputs")
 PLAN_UNLESS_TOLD = ("/v1/dokploy-targets/setup", "/v1/product-config/apply", "/v1/authz-policies/",
                     "/v1/product-profiles/context-cutover/", "/v1/product-profiles/legacy-context-cleanup/")
 
@@ -114,6 +114,7 @@ class Plane:
     def check(self):
         """The end of every test: a clean exit, no sanitizer report, no secret anywhere, sane log lines."""
         if self.service is not None and not self.killed:
+            self.api.close()             # a kept connection would be waited for
             code = self.terminate()
             assert code == 0, f"exit code {code}; the log ends with {self.log_lines[-5:]}"
         log = "\n".join(self.log_lines)

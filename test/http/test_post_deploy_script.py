@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from rehearsal.waiting import wait_until
 from replacement import replace
 
 FAKE = pathlib.Path(__file__).with_name("fake_docker.py")
@@ -44,6 +45,10 @@ class Host:
     def calls(self):
         return [json.loads(line) for line in (self.directory / "calls.jsonl").read_text().splitlines()]
 
+    def web_runs_now(self):
+        text = (self.directory / "world.json").read_text()
+        return bool(text) and json.loads(text)["services"]["web"]["running"]
+
     def runs(self, name):
         return self.world["services"][name]["running"]
 
@@ -68,6 +73,13 @@ def test_web_is_started_again_after_a_failed_workflow(host):
     host.world["workflow_exit"] = 3
     assert host.run().returncode != 0
     assert host.runs("web")
+
+
+def test_web_is_started_again_after_a_sigkill(host):
+    """No trap runs: the guard outlives the script."""
+    host.world["kill_at"] = "run_odoo_data_workflows.py"
+    assert host.run().returncode == -9
+    wait_until(host.web_runs_now, "the guard to start web", 30)
 
 
 def test_a_stopped_web_is_not_stopped_again(host):

@@ -81,6 +81,13 @@ def test_a_database_that_does_not_exist_is_refused(settings, cluster):
     refuses(settings, "database", LAUNCHPLANE_DATABASE_URL=cluster.url("no_such_database"))
 
 
+def test_a_database_that_is_away_may_be_tried_again(settings, tmp_path):
+    """78 would tell systemd that another start does not help."""
+    settings["LAUNCHPLANE_DATABASE_URL"] = f"postgresql://launchplane@/d?host={tmp_path}"
+    code, _, err = run_to_end("service", "serve", settings=settings)
+    assert code == 1 and "PostgreSQL cannot be reached" in err
+
+
 def test_the_password_of_the_database_is_never_shown(settings, cluster):
     text = refuses(settings, LAUNCHPLANE_DATABASE_URL=f"postgresql://u:hidden-pass@127.0.0.1:1/x?host={cluster.directory}/no")
     assert "hidden-pass" not in text

@@ -16,15 +16,20 @@ _HARMLESS = "ASan doesn't fully support makecontext/swapcontext"
 _PASSED_ON = ("PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "LLVM_PROFILE_FILE")
 
 
-def spawn(*arguments, settings):
-    """Starts launchplane with exactly these settings, in a process group of its own."""
+# As systemd hands a socket over: descriptor 3, and the process it is meant for. The program follows as arguments.
+_WITH_SOCKET = 'exec 3<&%d; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$@"'
+
+
+def spawn(*arguments, settings, listening=None):
+    """Starts launchplane with exactly these settings, in a process group of its own; listening is a socket to hand over."""
     if not BINARY.exists():
         raise AssertionError(f"{BINARY} does not exist: build the service first, or set LAUNCHPLANE_BINARY")
     env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     env["HOME"] = settings.get("LAUNCHPLANE_STATE_DIR") or tempfile.gettempdir()
     env.update({name: value for name, value in settings.items() if value is not None})
+    with_socket = ["/bin/bash", "-c", _WITH_SOCKET % listening.fileno()] if listening else []
     return subprocess.Popen(
-        [str(BINARY), *arguments], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [*with_socket, str(BINARY), *arguments], env=env, pass_fds=[listening.fileno()] if listening else [], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL, start_new_session=True)
 
 
@@ -43,8 +48,8 @@ def run_to_end(*arguments, settings, seconds=60):
 class Service:
     """One run of `launchplane service serve`."""
 
-    def __init__(self, *options, settings, keep_log):
-        self.process = spawn("service", "serve", *options, settings=settings)
+    def __init__(self, *options, settings, keep_log, listening=None):
+        self.process = spawn("service", "serve", *options, settings=settings, listening=listening)
         self.printed = []
         self._log = keep_log
         self._threads = [

@@ -1,5 +1,7 @@
 #include "drivers/odoo/data_workflow.h"
 
+#include "drivers/odoo/host_run.h"
+
 #include "support.h"
 
 #include <sys/wait.h>
@@ -183,7 +185,7 @@ static void web_is_started_again_whatever_fails(void **state)
 		{ "no_runner", "no container of service script-runner", 1, false },
 		{ "no_ODOO_OVERRIDE_SECRET__A", "script-runner lacks the environment key ODOO_OVERRIDE_SECRET__A", 1,
 		  false },
-		{ "still_running", "a data workflow is still running", 1, false },
+		{ "still_running", "is still running", 1, false },
 		{ "shop:guarded-shop", "points at a protected shop", 1, true },
 		{ "shop:guarded-shop,workflow_fails", "", 7, true },
 		{ "", "", 3, true }, /* the database cannot be asked for the shop */
@@ -244,7 +246,7 @@ static void the_schedule_lives_where_the_compose_lives(void **state)
 	struct dokploy_compose live = { .server_id = "" };
 	struct dokploy_schedule s;
 	const char *list_id;
-	data_workflow_schedule(a, "shop", "testing", &live, "u1", "exit", &s, &list_id);
+	host_schedule(a, &host_data_workflow, "shop", "testing", &live, "u1", &s, &list_id);
 	assert_int_equal(s.type, SCHEDULE_DOKPLOY_SERVER);
 	assert_string_equal(list_id, "u1");
 	assert_string_equal(s.user_id, "u1");
@@ -252,7 +254,7 @@ static void the_schedule_lives_where_the_compose_lives(void **state)
 	assert_string_equal(s.app_name, "platform-shop-testing-data-workflow");
 	assert_false(s.enabled);
 	live.server_id = "srv";
-	data_workflow_schedule(a, "shop", "testing", &live, "u1", "exit", &s, &list_id);
+	host_schedule(a, &host_data_workflow, "shop", "testing", &live, "u1", &s, &list_id);
 	assert_int_equal(s.type, SCHEDULE_SERVER);
 	assert_string_equal(list_id, "srv");
 	assert_string_equal(s.user_id, "");
@@ -261,8 +263,8 @@ static void the_schedule_lives_where_the_compose_lives(void **state)
 		{ .id = "y", .name = "platform-data-workflow", .app_name = "platform-shop-testing-data-workflow" },
 	};
 	const struct dokploy_schedules all = { 2, rows }, first = { 1, rows };
-	assert_string_equal(data_workflow_find(&all, &s)->id, "y");
-	assert_null(data_workflow_find(&first, &s));
+	assert_string_equal(host_schedule_find(&all, &s)->id, "y");
+	assert_null(host_schedule_find(&first, &s));
 }
 
 static void a_lock_is_stale_after_a_lost_run(void **state)

@@ -156,7 +156,8 @@ static const char *ask_for(struct asked *q, const char *text)
 	while (!q->is_finished)
 		uv_run(&l.uv, UV_RUN_ONCE);
 	if (!q->ok)
-		assert_ptr_equal(q->err.code, &E_authentication_required);
+		assert_ptr_equal(q->err.code, q->why == REFUSED_keys_unavailable ? &E_service_unavailable
+		                                                                 : &E_authentication_required);
 	return token_refusal_name(q->why);
 }
 

@@ -1,0 +1,156 @@
+"""Leases under workers that stop, wake late, race and see the clock jump: a history, checked by a model of its own. F1, F9.
+
+The engine's own statements (storage/operation.sql) are driven by workers that are only names here, so that thousands of rounds
+take seconds. The model knows the rules alone: a fence goes up by one with each claim, only the newest fence writes, and only
+while its lease holds; what is due is claimed by one.
+"""
+import concurrent.futures
+import dataclasses
+import pathlib
+import random
+import re
+import time
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from sweep import FULL
+
+ROUNDS = 10000 if FULL else 1500
+RACES = 500 if FULL else 60
+LEASE, KIND = 15000, "leased"
+FILE = pathlib.Path(__file__).resolve().parents[2] / "storage" / "operation.sql"
+SLACK = 0.5           # seconds within which the model does not judge: its clock is read beside the statement
+
+
+class Engine:
+    """One connection with the engine's statements prepared."""
+
+    def __init__(self, url):
+        self.connection = psycopg.connect(url, autocommit=True)
+        parts = re.split(r"^-- name: (\w+)$", FILE.read_text(), flags=re.M)
+        for name, text in zip(parts[1::2], parts[2::2]):
+            if name in ("operation_submit", "operation_claim", "operation_heartbeat", "operation_checkpoint", "operation_finish"):
+                self.connection.execute(f"PREPARE {name} AS {text}")
+
+    def run(self, name, *values):
+        statement = sql.SQL("EXECUTE {}({})").format(sql.Identifier(name), sql.SQL(", ").join(map(sql.Literal, values)))
+        cursor = self.connection.execute(statement)
+        return cursor.fetchall() if cursor.description else cursor.rowcount
+
+    def submit(self, operation, offset):
+        self.run("operation_submit", operation, KIND, "p", "c", operation, True, "scope", operation, "f", "work", "{}", "{}", "t",
+                 "", offset, None)
+
+    def claim(self, owner, offset, limit=1):
+        """[(operation, fence)]"""
+        return [(row[0], row[8]) for row in self.run("operation_claim", limit, owner, LEASE, offset, KIND)]
+
+    def heartbeat(self, operation, fence, offset):
+        return self.run("operation_heartbeat", operation, fence, LEASE, offset) == 1
+
+    def checkpoint(self, operation, fence, offset, delay=None):
+        return len(self.run("operation_checkpoint", operation, fence, "work", "work", f'{{"by": {fence}}}', False, delay, LEASE, 0,
+                            "", "", offset, 0, '[{"event": "step", "phase": "work", "detail": {}}]', None)) == 1
+
+    def finish(self, operation, fence, offset):
+        return len(self.run("operation_finish", operation, fence, "pass", "work", "completed", "{}", None, "", "", "[]", offset, "",
+                            "", None)) == 1
+
+
+@dataclasses.dataclass
+class Known:
+    """What the model knows of an operation."""
+    due: float                # when it may be claimed: its wake-up, or the end of its lease
+    fence: int = 0
+    leased: bool = False
+    finished: bool = False
+    steps: int = 0
+
+
+class Model:
+    def __init__(self):
+        self.operations = {}
+
+    def submitted(self, operation, now):
+        self.operations[operation] = Known(due=now)
+
+    def claimed(self, got, limit, now):
+        for operation, fence in got:
+            known = self.operations[operation]
+            assert not known.finished, f"{operation} is finished and was claimed"
+            assert fence == known.fence + 1, f"{operation}: fence {known.fence} became {fence}"
+            assert known.due <= now + SLACK, f"{operation} was claimed {known.due - now:.1f} s before it was due"
+            known.fence, known.leased, known.due = fence, True, now + LEASE / 1000
+        if len(got) < limit:
+            names = {operation for operation, _ in got}
+            left = [name for name, known in self.operations.items()
+                    if name not in names and not known.finished and known.due < now - SLACK]
+            assert not left, f"due, and not claimed: {left}"
+
+    def wrote(self, operation, fence, happened, now):
+        """Whether the write counts; it must have happened if it was allowed, and only then."""
+        known = self.operations[operation]
+        holds = known.fence == fence and known.leased and not known.finished
+        if happened:
+            assert holds, f"{operation}: a write under fence {fence} while {known}"
+            assert known.due > now - SLACK, f"{operation}: a write {now - known.due:.1f} s after the lease"
+        elif holds:
+            assert known.due < now + SLACK, f"{operation}: refused although the lease holds {known.due - now:.1f} s more"
+        return happened
+
+
+@pytest.mark.parametrize("seed", range(2 if FULL else 1))
+def test_a_late_worker_writes_nothing_whatever_the_clock_does(database, seed):
+    chance = random.Random(seed)
+    engine, model = Engine(database), Model()
+    held, offset, late_tries = [], 0, 0            # held: (operation, fence) that some worker believes to have
+    for turn in range(ROUNDS):
+        if chance.random() < 0.15:                 # the clock jumps, now and then backwards
+            offset += chance.choice([500, 4000, 9000, 16000, 40000, -3000, -12000])
+        now = time.time() + offset / 1000
+        what = chance.random()
+        if what < 0.1 and sum(not known.finished for known in model.operations.values()) < 12:
+            engine.submit(f"op-{turn}", offset)
+            model.submitted(f"op-{turn}", now)
+        elif what < 0.4:
+            got = engine.claim(f"worker-{turn}", offset, limit := chance.randint(1, 3))
+            model.claimed(got, limit, now)
+            held += got
+        elif held:
+            operation, fence = chance.choice(held)
+            known = model.operations[operation]
+            late_tries += fence != known.fence or known.due < now
+            if what < 0.6:
+                if model.wrote(operation, fence, engine.heartbeat(operation, fence, offset), now):
+                    known.due = now + LEASE / 1000
+            elif what < 0.93:
+                delay = chance.choice([None, 1000, 20000])
+                if model.wrote(operation, fence, engine.checkpoint(operation, fence, offset, delay), now):
+                    known.steps += 1
+                    known.leased, known.due = delay is None, now + (LEASE if delay is None else delay) / 1000
+            elif model.wrote(operation, fence, engine.finish(operation, fence, offset), now):
+                known.finished = True
+            if len(held) > 60:
+                held.pop(0)
+    assert late_tries > ROUNDS / 20
+    stored = engine.connection.execute(
+        "SELECT o.operation_id, fence, status = 'pass', (SELECT count(*) FROM launchplane_operation_events e"
+        " WHERE e.operation_id = o.operation_id AND event = 'step') FROM launchplane_operations o").fetchall()
+    assert {row[0]: tuple(row[1:]) for row in stored} == {
+        name: (known.fence, known.finished, known.steps) for name, known in model.operations.items()}
+    engine.connection.close()
+
+
+def test_workers_race_for_each_claim_and_one_gets_it(database):
+    engines = [Engine(database) for _ in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(len(engines)) as pool:
+        for turn in range(RACES):
+            engines[0].submit(f"op-{turn}", 0)
+            got = list(pool.map(lambda engine: engine.claim("racer", 10), engines))
+            assert [row for rows in got for row in rows] == [(f"op-{turn}", 1)]
+            done = list(pool.map(lambda engine: engine.finish(f"op-{turn}", 1, 10), engines))   # pylint: disable=cell-var-from-loop
+            assert sorted(done) == [False, False, False, True]
+    for engine in engines:
+        engine.connection.close()

@@ -1,0 +1,216 @@
+"""Post-deploy on its own: typed overrides into the target's environment, then the data workflow. odoo 8, 9."""
+import concurrent.futures
+
+import pytest
+
+from checks import assert_accepted, assert_rejected
+from lane_work import ASYNC, POST_DEPLOY, mutations, operated, post_deploy, post_deploy_request, put_overrides, stored_overrides
+from rehearsal import policy as policies
+from rehearsal.lane import Lane
+from replacement import env_of, submit
+
+PAYLOAD = "ODOO_INSTANCE_OVERRIDES_PAYLOAD_B64"
+
+
+def live_env(plane, lane):
+    return env_of(plane.doubles.dokploy.compose(lane.compose_id)["env"])
+
+
+def test_overrides_are_persisted_deployed_and_applied(plane, lane):
+    """ODOO-10 to 14, 20, OVR-18 to 24"""
+    put_overrides(plane)
+    before = live_env(plane, lane)
+    answer = post_deploy(plane, lane)
+    assert answer["records"] == {"transition": "odoo-post-deploy:shop:testing:deploy"}
+    result = answer["result"]
+    assert (result["post_deploy_status"], result["override_status"]) == ("pass", "pass"), result
+    assert result["override_record_found"] and result["override_payload_rendered"] and result["website_bootstrap_included"]
+    assert result["override_count"] == 2
+    assert result["override_payload_sha256"] and result["applied_at"]
+    assert "ODOO_DB_PASSWORD" in result["required_container_environment_keys"]
+    assert result["override_evidence"]["post_deploy_readback_website_bootstrap_applied"] == "true"
+    env = live_env(plane, lane)
+    assert {name: env[name] for name in before} == before
+    assert env["LAUNCHPLANE_INSTANCE_OVERRIDES_REQUIRED"] == env["LAUNCHPLANE_WEBSITE_BOOTSTRAP_REQUIRED"] == "true"
+    running = plane.doubles.dokploy.running(lane.compose_id)
+    assert running.services["web"].env[PAYLOAD] == env[PAYLOAD]
+    assert [(run.schedule, run.mode) for run in plane.doubles.dokploy.schedule_runs] == [("platform-data-workflow", "maintenance")]
+    assert running.web_running
+    apply = stored_overrides(plane)["last_apply"]
+    assert (apply["attempted"], apply["status"]) == (True, "pass")
+    assert stored_overrides(plane)["source_label"] == "odoo-post-deploy-driver"
+
+
+def test_what_is_there_already_is_not_deployed_again(plane, lane):
+    put_overrides(plane)
+    post_deploy(plane, lane)
+    deploys = plane.doubles.dokploy.deploys(lane.compose_id)
+    assert post_deploy(plane, lane, key="second")["result"]["post_deploy_status"] == "pass"
+    assert plane.doubles.dokploy.deploys(lane.compose_id) == deploys
+    assert len(plane.doubles.dokploy.schedule_runs) == 2
+
+
+def test_without_a_record_only_the_workflow_runs(plane, lane):
+    result = post_deploy(plane, lane)["result"]
+    assert (result["post_deploy_status"], result["override_status"]) == ("pass", "skipped")
+    assert result["override_record_found"] is False
+    assert plane.doubles.dokploy.calls("POST", "compose.deploy") == 0
+
+
+@pytest.mark.parametrize("phase, applies", [("deploy", True), ("promotion", True), ("manual", False), ("restore", False)])
+def test_records_apply_to_their_phases(plane, lane, phase, applies):
+    """ODOO-12"""
+    put_overrides(plane)
+    result = post_deploy(plane, lane, phase)["result"]
+    assert result["override_status"] == ("pass" if applies else "skipped")
+    assert (PAYLOAD in live_env(plane, lane)) == applies
+    assert [run.mode for run in plane.doubles.dokploy.schedule_runs] == ["maintenance"]      # never a restore
+
+
+def test_a_payload_of_an_earlier_deploy_is_taken_away(plane, lane):
+    row = plane.doubles.dokploy.state.composes[lane.compose_id]
+    row["env"] += f"\n{PAYLOAD}=e30=\nLAUNCHPLANE_INSTANCE_OVERRIDES_REQUIRED=true\nODOO_INSTALL_MODULES=kept"
+    assert post_deploy(plane, lane)["result"]["post_deploy_status"] == "pass"
+    env = live_env(plane, lane)
+    assert PAYLOAD not in env and "LAUNCHPLANE_INSTANCE_OVERRIDES_REQUIRED" not in env
+    assert env["ODOO_INSTALL_MODULES"] == "kept"
+
+
+FAILURES = {
+    "the environment is not kept": (
+        lambda d: d.on("POST", "compose.update").lie("env_not_persisted"), "did not keep the environment", "fail"),
+    "the deploy fails": (lambda d: d.on("POST", "compose.deploy").lie("deploy_error"), "ended the deploy", "fail"),
+    "the script fails": (lambda d: d.on("POST", "schedule.runManually").lie("script_fails").times(1), "data workflow", "fail"),
+    "the log lacks its last line": (
+        lambda d: d.on("GET", "deployment.readLogs").answer(200, "website_bootstrap_applied=true"), "lacks the line", "fail"),
+    "the run is lost sight of": (
+        lambda d: d.on("POST", "schedule.runManually").lie("run_cancelled").times(1), "cancelled", "fail"),
+    "web stays down": (
+        lambda d: d.on("POST", "schedule.runManually").lie("script_leaves_web_stopped").times(1), "data workflow", "fail"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_failures_are_the_results_of_the_driver(plane, lane, name):
+    """odoo 1.2: a result with fail status is still 202; OVR-24"""
+    arrange, told, override = FAILURES[name]
+    put_overrides(plane)
+    arrange(plane.doubles.dokploy)
+    answer = post_deploy(plane, lane)
+    assert answer["records"]["transition"] == "odoo-post-deploy:shop:testing:deploy"
+    assert answer["result"]["post_deploy_status"] == "fail"
+    assert told in answer["result"]["error_message"]
+    assert answer["result"]["override_status"] == override
+    assert stored_overrides(plane)["last_apply"]["status"] == "fail"
+    assert plane.doubles.dokploy.running(lane.compose_id).web_running
+
+
+def test_an_override_that_cannot_be_built_changes_nothing(plane, lane):
+    """odoo 8.2 step 2"""
+    value = {"source": "secret_binding", "secret_binding_id": "binding-1"}
+    put_overrides(plane, config_parameters=[{"key": "shop.api_token", "value": value}])
+    result = post_deploy(plane, lane)["result"]
+    assert (result["post_deploy_status"], result["override_status"]) == ("fail", "fail")
+    assert "ODOO_OVERRIDE_SECRET__CONFIG_PARAM__SHOP__API_TOKEN" in result["error_message"]
+    assert mutations(plane) == []
+    assert stored_overrides(plane)["last_apply"]["status"] == "fail"
+
+
+def test_a_lost_schedule_is_made_again(plane, lane):
+    assert post_deploy(plane, lane)["result"]["post_deploy_status"] == "pass"
+    plane.doubles.dokploy.state.schedules.clear()
+    assert post_deploy(plane, lane, key="second")["result"]["post_deploy_status"] == "pass"
+    assert len(plane.doubles.dokploy.state.schedules) == 1
+
+
+def test_a_schedule_that_vanishes_before_its_run_is_a_failure_with_a_cause(plane, lane):
+    rule = plane.doubles.dokploy.on("POST", "schedule.runManually").hold_before().times(1)
+    body = post_deploy_request(lane)
+    operation_id = assert_accepted(plane.post(POST_DEPLOY, body, key="k", headers=ASYNC))["records"]["operation_id"]
+    plane.run_until(operation_id, rule.reached.is_set, "the run")
+    plane.doubles.dokploy.state.schedules.clear()
+    rule.release()
+    operation = plane.finish(operation_id)
+    assert operation["status"] == "fail"
+    assert operation["error_message"]
+    assert plane.doubles.dokploy.running(lane.compose_id).web_running
+
+
+def test_web_that_a_lost_run_left_stopped_is_started(plane, lane):
+    """The web service of the lane is never left stopped by us."""
+    rule = plane.doubles.dokploy.on("POST", "schedule.runManually").lie("script_leaves_web_stopped").lie("run_cancelled").times(1)
+    result = post_deploy(plane, lane)["result"]
+    assert rule.struck and result["post_deploy_status"] == "fail"
+    runs = [run.schedule for run in plane.doubles.dokploy.schedule_runs]
+    assert runs == ["platform-data-workflow", "platform-odoo-web-start"]
+    assert plane.doubles.dokploy.running(lane.compose_id).web_running
+
+
+def test_web_that_cannot_be_started_is_told(plane, lane):
+    plane.doubles.dokploy.on("POST", "schedule.runManually").lie("script_leaves_web_stopped")
+    result = post_deploy(plane, lane)["result"]
+    assert "start it in Dokploy" in result["error_message"]
+
+
+def test_the_answer_waits_for_the_end(plane, lane):
+    """The caller asks once; meanwhile the clock goes on."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(plane.post, POST_DEPLOY, post_deploy_request(lane), key="k", headers={"Prefer": "wait=60"})
+        while not asked.done():
+            plane.pass_time(seconds=0.5)
+            concurrent.futures.wait([asked], timeout=0.1)
+    assert assert_accepted(asked.result())["result"]["post_deploy_status"] == "pass"
+
+
+def test_the_same_key_finds_the_same_run_and_another_one_waits_its_turn(plane, lane):
+    rule = plane.doubles.dokploy.on("GET", "compose.one").hold_before().times(1)
+    body = post_deploy_request(lane)
+    first = assert_accepted(plane.post(POST_DEPLOY, body, key="k", headers=ASYNC))
+    assert rule.reached.wait(20)
+    again = assert_accepted(plane.post(POST_DEPLOY, body, key="k", headers=ASYNC))
+    assert again["records"] == first["records"] and again["replayed"] is True
+    busy = assert_rejected(plane.post(POST_DEPLOY, body, key="other", headers=ASYNC), 409, "operation_active")
+    assert busy["operation"]["operation_id"] == first["records"]["operation_id"]
+    assert_rejected(plane.post(POST_DEPLOY, post_deploy_request(lane, "manual"), key="k"), 409, "idempotency_key_reused")
+    rule.release()
+    assert plane.finish(first["records"]["operation_id"])["status"] == "pass"
+
+
+@pytest.mark.policy(policies.render(github_actions=[
+    *policies.lane_rules(), policies.workflow_rule(["odoo_post_deploy.execute", "operations.read"], ["odoo"], ["shop"])]))
+def test_the_drivers_own_name_stands_for_the_owner_of_the_lane(plane, lane):
+    """odoo 1.2 step 2: the lane is reserved under the product's name all the same"""
+    rule = plane.doubles.dokploy.on("GET", "compose.one").hold_before().times(1)
+    operation_id = submit(plane, lane)
+    assert rule.reached.wait(20)
+    body = post_deploy_request(lane, product="odoo")
+    busy = assert_rejected(plane.post(POST_DEPLOY, body, key="k", headers=ASYNC), 409, "operation_active")
+    assert busy["operation"]["operation_id"] == operation_id
+    rule.release()
+    plane.finish(operation_id)
+    assert operated(plane, POST_DEPLOY, body, "k")["result"]["post_deploy_status"] == "pass"
+
+
+@pytest.mark.parametrize("change, path", [
+    ({"phase": "deployment"}, "post_deploy.phase"), ({"instance": ""}, "post_deploy.instance"), ({"dry_run": True}, "post_deploy.dry_run"),
+], ids=str)
+def test_a_malformed_request_names_its_field(shared_plane, shared_lane, change, path):
+    body = post_deploy_request(shared_lane)
+    body["post_deploy"].update(change)
+    assert_rejected(shared_plane.post(POST_DEPLOY, body), 400, "invalid_request", path)
+
+
+def test_a_lane_that_is_not_the_products_is_refused(shared_plane, shared_lane):
+    body = post_deploy_request(shared_lane)
+    body["post_deploy"]["context"] = "other"
+    assert_rejected(shared_plane.post(POST_DEPLOY, body), 403, "product_driver_mismatch")
+
+
+def test_without_a_target_it_fails_before_the_provider(plane, doubles):
+    lane = Lane(doubles)
+    lane.create_in_dokploy()
+    plane.secrets += lane.secret_values()
+    lane.prepare(plane, without=("Dokploy target",))
+    answer = operated(plane, POST_DEPLOY, post_deploy_request(lane), "k")
+    assert "target setup" in answer["result"]["error_message"]
+    assert mutations(plane) == []
