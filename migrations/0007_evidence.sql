@@ -27,26 +27,27 @@ create or replace function launchplane_evidence_note(verdict text) returns json
 
 -- The inventory a stored deployment establishes (facts/core.md 6.4).
 create or replace function launchplane_inventory_from(
-        d launchplane_deployments, updated_at text, promotion_record_id text, promoted_from_instance text)
-    returns json language sql stable parallel safe
+        context text, instance text, source_git_ref text, record_id text, payload json, updated_at text,
+        promotion_record_id text, promoted_from_instance text)
+    returns json language sql immutable parallel safe
     return json_build_object(
         'schema_version', 1,
-        'context', d.context,
-        'instance', d.instance,
-        'artifact_identity', d.payload -> 'artifact_identity',
-        'source_git_ref', d.source_git_ref,
-        'deploy', d.payload -> 'deploy',
-        'post_deploy_update', coalesce(d.payload::json -> 'post_deploy_update',
+        'context', context,
+        'instance', instance,
+        'artifact_identity', payload -> 'artifact_identity',
+        'source_git_ref', source_git_ref,
+        'deploy', payload -> 'deploy',
+        'post_deploy_update', coalesce(payload -> 'post_deploy_update',
             json_build_object('attempted', false, 'status', 'skipped', 'detail', '', 'evidence', json_build_object())),
-        'destination_health', coalesce(d.payload::json -> 'destination_health',
+        'destination_health', coalesce(payload -> 'destination_health',
             json_build_object('verified', false, 'urls', json_build_array(), 'timeout_seconds', null, 'status', 'skipped',
                               'runtime_identity_status', 'unchecked', 'runtime_identity_detail', '',
                               'observed_runtime_identity', null)),
         'updated_at', updated_at,
-        'deployment_record_id', d.record_id,
+        'deployment_record_id', record_id,
         'promotion_record_id', promotion_record_id,
         'promoted_from_instance', promoted_from_instance,
-        'runtime_identity', d.payload -> 'runtime_identity',
+        'runtime_identity', payload -> 'runtime_identity',
         'bootstrap_record_id', '');
 
 -- A new inventory with what stays of the one before: the last bootstrap attempt, and the promotion while the deployment is
@@ -78,10 +79,14 @@ create or replace trigger launchplane_record_versions_append_only
   before update or delete on launchplane_record_versions
   for each row execute function launchplane_refuse_change();
 
+-- The triggers compare inside the function: one with a condition would tie the type of the payload column.
 create or replace function launchplane_keep_version() returns trigger language plpgsql as $$
 declare
   record_key text;
 begin
+  if old.payload::text is not distinct from new.payload::text then
+    return null;
+  end if;
   if tg_argv[0] in ('deployment', 'promotion', 'backup_gate') then
     record_key := old.record_id;
   elsif tg_argv[0] = 'inventory' then
@@ -99,26 +104,19 @@ end
 $$;
 
 create or replace trigger launchplane_deployments_versions after update on launchplane_deployments
-  for each row when (old.payload::text is distinct from new.payload::text)
-  execute function launchplane_keep_version('deployment');
+  for each row execute function launchplane_keep_version('deployment');
 create or replace trigger launchplane_promotions_versions after update on launchplane_promotions
-  for each row when (old.payload::text is distinct from new.payload::text)
-  execute function launchplane_keep_version('promotion');
+  for each row execute function launchplane_keep_version('promotion');
 create or replace trigger launchplane_backup_gates_versions after update on launchplane_backup_gates
-  for each row when (old.payload::text is distinct from new.payload::text)
-  execute function launchplane_keep_version('backup_gate');
+  for each row execute function launchplane_keep_version('backup_gate');
 create or replace trigger launchplane_inventory_versions after update on launchplane_inventory
-  for each row when (old.payload::text is distinct from new.payload::text)
-  execute function launchplane_keep_version('inventory');
+  for each row execute function launchplane_keep_version('inventory');
 create or replace trigger launchplane_release_tuples_versions after update on launchplane_release_tuples
-  for each row when (old.payload::text is distinct from new.payload::text)
-  execute function launchplane_keep_version('release_tuple');
+  for each row execute function launchplane_keep_version('release_tuple');
 create or replace trigger launchplane_preview_records_versions after update on launchplane_preview_records
-  for each row when (old.payload::text is distinct from new.payload::text)
-  execute function launchplane_keep_version('preview');
+  for each row execute function launchplane_keep_version('preview');
 create or replace trigger launchplane_preview_generations_versions after update on launchplane_preview_generations
-  for each row when (old.payload::text is distinct from new.payload::text)
-  execute function launchplane_keep_version('preview_generation');
+  for each row execute function launchplane_keep_version('preview_generation');
 
 -- ---- one preview per anchor ----
 

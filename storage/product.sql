@@ -377,17 +377,19 @@ SELECT l.context, json_build_object(
  LIMIT 1;
 
 -- name: lane_origin
--- Where what a lane runs comes from: commit, artifact, deployment, promotion, and the gate before it.
+-- Where what a lane runs comes from: commit, artifact, deployment, promotion, and the gate before it. Who, when and why is
+-- what the audit log says of the first change that named the record; null where the log is younger.
 SELECT l.context, json_build_object(
            'product', l.product, 'environment', l.instance, 'context', l.context, 'since', l.provenance ->> 'recorded_at',
            'artifact_id', c.artifact_id, 'source_commit', coalesce(m.source_commit, l.record ->> 'source_git_ref', ''),
            'image_reference', coalesce(m.image_repository || '@' || m.image_digest, ''),
            'addon_sources', launchplane_items(m.payload::json -> 'addon_sources'),
            'deployment', CASE WHEN d.record_id IS NOT NULL THEN json_build_object(
-               'record_id', d.record_id, 'status', d.payload::json -> 'deploy' ->> 'status', 'finished_at', d.deploy_finished_at) END,
+               'record_id', d.record_id, 'status', d.payload::json -> 'deploy' ->> 'status', 'finished_at', d.deploy_finished_at,
+               'recorded', dl.document) END,
            'promotion', CASE WHEN p.record_id IS NOT NULL THEN json_build_object(
                'record_id', p.record_id, 'from_instance', p.from_instance, 'finished_at', p.deploy_finished_at,
-               'status', p.payload::json -> 'deploy' ->> 'status') END,
+               'status', p.payload::json -> 'deploy' ->> 'status', 'recorded', pl.document) END,
            'backup_gate', CASE WHEN g.record_id IS NOT NULL THEN json_build_object(
                'record_id', g.record_id, 'status', g.status, 'created_at', g.created_at, 'source', g.payload::json ->> 'source') END,
            'release_tuple_id', coalesce(t.tuple_id, ''))
@@ -398,6 +400,22 @@ SELECT l.context, json_build_object(
   LEFT JOIN launchplane_promotions p ON p.record_id = l.inventory ->> 'promotion_record_id'
   LEFT JOIN launchplane_backup_gates g ON g.record_id = p.payload::json ->> 'backup_record_id'
   LEFT JOIN launchplane_release_tuples t ON t.context = l.context AND t.channel = l.instance
+  LEFT JOIN LATERAL (
+       SELECT json_build_object('actor', x.leaf ->> 'actor', 'at', x.leaf ->> 'at', 'reason', coalesce(x.leaf ->> 'reason', '')) AS document
+         FROM (SELECT e.leaf, e.position FROM launchplane_audit_entries e
+                WHERE e.leaf -> 'records' ->> 'deployment_record_id' = d.record_id AND e.leaf ->> 'actor' IS NOT NULL
+               UNION ALL
+               SELECT w.leaf, NULL FROM launchplane_audit_pending w
+                WHERE w.leaf -> 'records' ->> 'deployment_record_id' = d.record_id AND w.leaf ->> 'actor' IS NOT NULL) x
+        ORDER BY x.position LIMIT 1) dl ON true
+  LEFT JOIN LATERAL (
+       SELECT json_build_object('actor', x.leaf ->> 'actor', 'at', x.leaf ->> 'at', 'reason', coalesce(x.leaf ->> 'reason', '')) AS document
+         FROM (SELECT e.leaf, e.position FROM launchplane_audit_entries e
+                WHERE e.leaf -> 'records' ->> 'promotion_record_id' = p.record_id AND e.leaf ->> 'actor' IS NOT NULL
+               UNION ALL
+               SELECT w.leaf, NULL FROM launchplane_audit_pending w
+                WHERE w.leaf -> 'records' ->> 'promotion_record_id' = p.record_id AND w.leaf ->> 'actor' IS NOT NULL) x
+        ORDER BY x.position LIMIT 1) pl ON true
  WHERE l.product = $1 AND l.instance = $2
  ORDER BY l.place
  LIMIT 1;

@@ -310,6 +310,8 @@ static void print_answer(const struct client *c, const struct api_call *call, co
 		print_accepted(&b, &reply->doc);
 	else
 		print_fields(&b, member ? member : &reply->doc);
+	if (!c->json && call->warnings)
+		print_warnings(&b, json_path(&reply->doc, call->warnings));
 	const char *cursor = json_str(&reply->doc, "next_cursor", "");
 	if (!c->json && cursor[0])
 		buf_printf(&b, "more: --cursor %s\n", cursor);

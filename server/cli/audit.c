@@ -29,10 +29,11 @@ static const struct argument list_arguments[] = { { "--product", "product" }, { 
 	                                          { "--from", "from" },       { "--limit", "limit" },
 	                                          { "--action", "action" },   { "--actor", "actor" },
 	                                          { "--since", "since" },     { 0 } };
-static const struct column entry_columns[] = { { "POSITION", "position" },    { "AT", "leaf.at" },
-	                                       { "EVENT", "leaf.event" },     { "ACTION", "leaf.action" },
-	                                       { "PRODUCT", "leaf.product" }, { "CONTEXT", "leaf.context" },
-	                                       { "ACTOR", "leaf.actor" },     { 0 } };
+static const struct column entry_columns[] = {
+	{ "POSITION", "position" },  { "AT", "leaf.at" },           { "EVENT", "leaf.event" },
+	{ "ACTION", "leaf.action" }, { "PRODUCT", "leaf.product" }, { "CONTEXT", "leaf.context" },
+	{ "ACTOR", "leaf.actor" },   { "REASON", "leaf.reason" },   { 0 }
+};
 static const struct column checkpoint_columns[] = {
 	{ "SIZE", "size" }, { "ROOT", "root_hash" }, { "TIME", "time" }, { "KEY", "key_id" }, { 0 }
 };

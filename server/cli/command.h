@@ -51,6 +51,7 @@ struct api_call {
 	const char *input_member;     /* of the body, that the input file becomes; NULL: the input file is the body */
 	const char *operation;        /* where an answer names the operation that --watch follows */
 	unsigned flags;
+	const char *warnings;       /* dotted, in the answer: texts that are shown behind the table */
 	const char *verdict;        /* dotted, in the answer: the command fails unless it is "ok" there */
 	const char *operation_name; /* sent as body.operation, where one route has several commands */
 };

@@ -73,8 +73,17 @@ static const struct argument scope_arguments[] = {
 };
 static const struct setting *const protected_options[] = { scope_settings, database_settings, log_settings,
 	                                                   client_settings, NULL };
-static const struct api_call protected_call = { "GET", "/v1/artifacts/protected", scope_arguments,
-	                                        .flags = API_DOCUMENT };
+static const struct column protected_columns[] = {
+	{ "CONTEXT", "context" },     { "INSTANCE", "instance" },       { "ARTIFACT", "artifact_id" },
+	{ "REASON", "reason" },       { "RECORD", "source_record_id" }, { "PR", "anchor_pr_number" },
+	{ "DIGEST", "image_digest" }, { "IMAGES", "image_references" }, { 0 },
+};
+static const struct api_call protected_call = { "GET",
+	                                        "/v1/artifacts/protected",
+	                                        scope_arguments,
+	                                        "protected_artifacts.entries",
+	                                        protected_columns,
+	                                        .warnings = "protected_artifacts.warnings" };
 
 static const struct setting catalog_settings[] = {
 	{ "--context", NULL, NULL, "NAME", "Only of this context; without it the grant must be for all contexts", 0 },

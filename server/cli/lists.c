@@ -190,6 +190,8 @@ const struct command list_commands[] = {
 	{ "backup-gates", "list", "Backup gates, newest first", NULL, 0, gate_options, api_run, &gates },
 	{ "deployments", "list", "Deployments, newest first", NULL, 0, deployment_options, api_run, &deployments },
 	{ "inventory", "list", "What runs in every lane now", NULL, 0, inventory_options, api_run, &inventory },
+	{ "launchplane-previews", "list", "Previews, the last changed first", NULL, 0, preview_options, api_run,
+	  &previews },
 	{ "previews", "list", "Previews, the last changed first", NULL, 0, preview_options, api_run, &previews },
 	{ "promotions", "list", "Promotions, newest first", NULL, 0, promotion_options, api_run, &promotions },
 	{ "release-tuples", "list", "The release tuple of every lane", NULL, 0, tuple_options, api_run, &tuples },

@@ -137,3 +137,12 @@ void print_table(struct buf *b, const struct json *list, const struct column *co
 	for (size_t i = 0; i < list->n; i++)
 		print_row(b, cells + i * n, widths, n);
 }
+
+void print_warnings(struct buf *b, const struct json *list)
+{
+	for (size_t i = 0; list && list->type == JSON_ARRAY && i < list->n; i++) {
+		buf_str(b, "warning: ");
+		print_value(b, &list->items[i]);
+		buf_char(b, '\n');
+	}
+}

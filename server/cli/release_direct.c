@@ -2,6 +2,7 @@
 
 #include "core/digest.h"
 #include "server/cli/client.h"
+#include "server/cli/print.h"
 #include "server/service.h"
 #include "storage/operation.sql.h"
 #include "storage/release.sql.h"
@@ -117,7 +118,18 @@ static SUSPENDS bool print_protected(struct task *t, void *arg, struct err *err)
 	if (!setting_required(d->settings, "--product", &product, err) ||
 	    !db_query(t, &Q_artifacts_protected, PARAMS(P_TEXT(product), P_TEXT(context ? context : "")), &rows, err))
 		return false;
-	puts(row_text(&rows, 0, 0));
+	const char *text = row_text(&rows, 0, 0);
+	struct json doc;
+	if (setting_on(d->settings, "--json")) {
+		puts(text);
+		return true;
+	}
+	if (!json_parse(t->arena, text, strlen(text), "the inventory", &doc, err))
+		return false;
+	struct buf b = buf_in(t->arena);
+	print_table(&b, json_get(&doc, "entries"), ((const struct api_call *)d->command->call)->columns);
+	print_warnings(&b, json_get(&doc, "warnings"));
+	fputs(buf_cstr(&b), stdout);
 	return true;
 }
 

@@ -3,6 +3,7 @@
     /usr/bin/python3 test/http/questions.py        writes the page anew
 """
 import contextlib
+import json
 import pathlib
 import re
 import sys
@@ -17,18 +18,19 @@ from cli import Cli
 from double import Rehearsal
 from plane import Plane
 from rehearsal import policy as policies
+from rehearsal.waiting import wait_until
 
 TRACE = re.compile("launchplane_req_[0-9a-f]{32}")
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "questions.md"
 SHOP, SITE = history.SHOP, history.SITE
 QUESTIONS = [
     ("What runs in prod of the shop, and since when?", f"lanes list --product {SHOP} --instance prod"),
-    ("From which commit and promotion is that, and which gate stood before it?", f"lanes origin {SHOP} prod"),
+    ("Who promoted that, when and why, from which commit, and which gate stood before it?", f"lanes origin {SHOP} prod"),
     ("What would a rollback of prod deploy?", f"lanes rollback-target {SHOP} prod"),
     ("What differs between testing and prod?", f"lanes diff {SHOP} --from testing --to prod"),
     ("Which lanes have no verified health?", "lanes list --health unverified"),
     ("Which products are there, and how far can what we know be trusted?", "products list"),
-    ("How are the environments of a product?", f"environments list {SHOP}"),
+    ("How are the environments of a product?", f"product-environments list {SHOP}"),
     ("What happened to a product lately?", f"products activity {SHOP}"),
     ("What failed since last week?", "deployments list --status fail --since 2026-06-03T00:00:00Z"),
     ("What was deployed to prod of the shop?", "deployments list --context shop --instance prod"),
@@ -44,10 +46,11 @@ QUESTIONS = [
     ("Which operations of a product failed?", f"operations list --product {SHOP} --status fail"),
     ("What is running now, in which phase, and what does it wait for?", f"operations list --product {SHOP} --status running"),
     ("How did the policy change before the one in force, and why?", "authz-policies list --status superseded"),
-    ("Which settings and secrets does prod still lack?", f"environments config-status {SHOP} prod"),
+    ("Who changed the policy last, when and why?", "audit list --action authz_policy_grant.write --since 2026-06-01T00:00:00Z"),
+    ("Which settings and secrets does prod still lack?", f"product-environments config-status {SHOP} prod"),
     ("Which secrets apply to a lane, and who changed them last?", "secrets list-lane shop prod"),
     ("Which drivers are there?", "drivers list"),
-    ("Everything known about one environment?", f"environments show {SITE} prod"),
+    ("Everything known about one environment?", f"product-environments show {SITE} prod"),
 ]
 AT_WORK = """
     INSERT INTO launchplane_operations (operation_id, kind, product, context, instance, holds_lane, status, phase, public_phase, request,
@@ -55,9 +58,17 @@ AT_WORK = """
     VALUES ('op-at-work', 'odoo_stable_target_replacement', 'odoo-tenant-shop', 'shop', 'prod', true, 'running', 'deploy_wait', 'apply', '{}',
             '', NULL, '2026-06-10T11:58:00Z', '2026-06-10T13:00:00Z')
 """                                                  # not due before the page is written
+LEAVES = [
+    {"v": 1, "at": "2026-06-02T10:04:02.000Z", "type": "request", "event": "accepted", "route": "POST /v1/evidence/promotions",
+     "action": "promotion.write", "product": SHOP, "context": "shop", "actor": "github-human:ada", "reason": "the June release",
+     "records": {"promotion_record_id": history.PROMOTIONS[1]["record_id"]}},
+    {"v": 1, "at": "2026-06-08T07:30:00.000Z", "type": "request", "event": "accepted", "route": "POST /v1/authz-policies/grants",
+     "action": "authz_policy_grant.write", "product": "launchplane", "context": "launchplane", "actor": "github-human:grace",
+     "reason": "the shop reads its own history"},
+]                                                    # what the audit log says of the people
 READER = policies.render(github_actions=[policies.workflow_rule([
     "product_environment.read", "driver.read", "operations.read", "secret.list", "deployment.read", "promotion.read", "preview.read",
-    "inventory.read", "backup_gate.read", "release_tuple.read", "artifact.read", "artifact_protection.read"])])
+    "inventory.read", "backup_gate.read", "release_tuple.read", "artifact.read", "artifact_protection.read", "audit.read"])])
 
 
 @contextlib.contextmanager
@@ -69,6 +80,9 @@ def answers(database_url, directory):
         with psycopg.connect(database_url, autocommit=True) as connection:
             history.insert(connection)
             connection.execute(AT_WORK)
+            for leaf in LEAVES:
+                connection.execute("INSERT INTO launchplane_audit_pending (leaf) VALUES (%s)", [json.dumps(leaf)])
+            wait_until(lambda: not connection.execute("SELECT 1 FROM launchplane_audit_pending").fetchall(), "entries to get their positions", 60)
         cli = Cli(plane)
         try:
             yield lambda command: cli(*command.split(), LAUNCHPLANE_DATABASE_URL=database_url)

@@ -311,7 +311,8 @@ def test_each_command_does_its_request(plane, tmp_path):
         assert done.code == 0, done
     assert cli("inventory", "status", CONTEXT, "prod").fields()["provenance.promotion_record_id"] == "promotion-1"
     assert cli("release-tuples", "show", CONTEXT, "prod").fields()["artifact_id"] == ARTIFACT
-    assert "artifact_ids" in cli("artifacts", "protected", *scope).out
+    assert cli("artifacts", "protected", *scope).out.startswith("CONTEXT  INSTANCE  ARTIFACT")
+    assert "artifact_ids" in cli("artifacts", "protected", *scope, "--json").out
     write("launchplane-previews", "write-from-generation", generation())
     assert cli("launchplane-previews", "show", PREVIEW_ID).fields()["state"] == "active"
     assert PREVIEW_ID in cli("launchplane-previews", "history", PREVIEW_ID).out

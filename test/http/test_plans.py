@@ -22,7 +22,8 @@ FEW_ROWS = 200
 CHECKED = {"launchplane_audit_keys", "launchplane_audit_checkpoints"}
 QUEUES = {"launchplane_audit_pending"}                        # emptied all the time
 # What reads everything by intent.
-WHOLE = {"artifacts_protected": "every live preview protects its artifact", "target_preflight_counts": "counts whole tables"}
+WHOLE = {"artifacts_protected": "every live preview protects its artifact", "target_preflight_counts": "counts whole tables",
+         "secret_versions_not_under": "a rekey counts what is left"}
 # Sent unprepared (call_query_planned): their filters may be absent.
 PLANNED = {"secret_status_list": 3, "lane_page": 9, **{name: None for name in (
     "deployment_page", "promotion_page", "backup_gate_page", "preview_page", "inventory_page", "release_tuple_page",

@@ -1,10 +1,13 @@
 """The product read model: fields, trust, availability of actions, configuration, activity, and who sees what (core 7.2)."""
+import json
+
 import pytest
 
 import history
 from checks import assert_ok, assert_rejected
 from history import NOW, SHOP, SITE
 from rehearsal import policy as policies
+from rehearsal.waiting import wait_until
 
 READS = ["product_environment.read", "driver.read", "operations.read", "secret.list", "secret.read", "product_profile.read"]
 EVERYTHING = policies.workflow_rule([*READS, "odoo_prod_promotion.execute"])
@@ -308,6 +311,27 @@ def test_policies_that_name_the_product_are_activity(filled):
 
 
 # lanes
+
+def test_the_origin_names_who_recorded_the_promotion_and_why(filled):
+    """From the audit log; the first entry that names the record, whether it has its position yet or not."""
+    import psycopg
+
+    def leaf(actor, at, reason):
+        return json.dumps({"actor": actor, "at": at, "reason": reason,
+                           "records": {"promotion_record_id": "promotion-20260602T100000Z-shop-testing-to-prod"}})
+
+    path = f"/v1/products/{SHOP}/environments/prod/origin"
+    assert read(filled, path, "origin")["promotion"]["recorded"] is None
+    first = {"actor": "github-human:ada", "at": "2026-06-02T10:04:02.000Z", "reason": "the June release"}
+    with psycopg.connect(filled.database_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO launchplane_audit_pending (leaf) VALUES (%s)", [leaf(**first)])
+        assert read(filled, path, "origin")["promotion"]["recorded"] == first
+        wait_until(lambda: not connection.execute("SELECT 1 FROM launchplane_audit_pending").fetchall(), "the entry to be placed", 60)
+        connection.execute("INSERT INTO launchplane_audit_pending (leaf) VALUES (%s)",
+                           [leaf("github-human:bob", "2026-06-03T08:00:00.000Z", "again")])
+        assert read(filled, path, "origin")["promotion"]["recorded"] == first
+    assert read(filled, path, "origin")["deployment"]["recorded"] is None
+
 
 def test_the_origin_of_a_lane(filled):
     origin = read(filled, f"/v1/products/{SHOP}/environments/prod/origin", "origin")

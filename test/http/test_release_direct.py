@@ -1,6 +1,7 @@
 """Releases without the service's HTTP: on its database, and the loud rehearsal on files. CLI-40, CLI-41, ART-16."""
 import json
 
+import psycopg
 import pytest
 
 from cli import bare
@@ -53,7 +54,19 @@ def test_protected_artifacts_of_the_database(plane, doubles):
     send(plane, DEPLOYMENTS, deployment("deployment-1"))
     shown = on_database(plane, "artifacts", "protected", "--product", PRODUCT)
     assert shown.code == 0, shown
-    assert ARTIFACT in json.loads(shown.out)["artifact_ids"]
+    assert ARTIFACT in shown.out and "stable-inventory" in shown.out
+    document = json.loads(on_database(plane, "artifacts", "protected", "--product", PRODUCT, "--json").out)
+    assert ARTIFACT in document["artifact_ids"]
+
+
+def test_protected_artifacts_show_their_warnings(plane, doubles):
+    """ART-13: behind the table"""
+    Product(plane, doubles).create().prepare()
+    send(plane, DEPLOYMENTS, deployment("deployment-1"))
+    with psycopg.connect(plane.database_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM launchplane_artifact_manifests")
+    shown = on_database(plane, "artifacts", "protected", "--product", PRODUCT).out
+    assert f"warning: artifact {ARTIFACT} " in shown and "has no stored manifest" in shown
 
 
 # the rehearsal
