@@ -1,5 +1,5 @@
 -- A product's move from one context to another, and what is cleaned up afterwards (facts/config-health.md 6). What is
--- moved is decided by the functions of migrations/0009_targets.sql, for plan and apply alike.
+-- moved is decided by the functions of migrations/0008_targets.sql, for plan and apply alike.
 
 -- name: move_profile_lock
 SELECT payload FROM launchplane_product_profiles WHERE product = $1 FOR UPDATE;

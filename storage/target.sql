@@ -1,4 +1,4 @@
--- Tracked targets and provider targets; the rules stand in migrations/0009_targets.sql (facts/config-health.md 5).
+-- Tracked targets and provider targets; the rules stand in migrations/0008_targets.sql (facts/config-health.md 5).
 
 -- name: target_refusal
 -- Why a change of a lane's target records is refused, null when it is not; and the provider row it leads to.

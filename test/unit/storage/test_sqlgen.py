@@ -30,12 +30,6 @@ class Numbers(unittest.TestCase):
         self.assertEqual([f"{int(number):04d}_{name}.sql" for number, name in rows],
                          sorted(pathlib.Path(path).name for path in MIGRATIONS))
 
-    def test_a_number_that_comes_later_moves_no_other(self):
-        first = [f"{number:04d}_m" for number in (1, 2, 3, 4, 5, 7)]
-        before, after = self.made(*first)[2], self.made("0006_late", *first)[2]
-        self.assertEqual(before, [row for row in after if row != ("6", "late")])
-        self.assertIn(("6", "late"), after)
-
     def test_other_numbers_are_refused(self):
         for names, words in ((("0001_a", "0003_b"), "there is no migration 0002"), (("0002_a",), "there is no migration 0001"),
                              (("0001_a", "0001_b"), "there is another migration 0001"), (("0001-a",), "is named NNNN_name.sql")):

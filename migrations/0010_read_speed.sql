@@ -1,6 +1,6 @@
 -- What the read models ask often, faster: actions by a function that keeps its plan, and indexes.
 
--- As in 0008. PL/pgSQL keeps the plan for the session; an SQL function of this size is planned anew with each call.
+-- As in 0007. PL/pgSQL keeps the plan for the session; an SQL function of this size is planned anew with each call.
 create or replace function launchplane_actions(catalog json, grants json, product text, driver_id text, profile json,
                                                lane_context text, everything boolean) returns json
 language plpgsql stable parallel safe as $$
