@@ -97,7 +97,7 @@ static void open_handle(struct running *r, uv_handle_t *h)
 	r->open++;
 }
 
-static void close_all(struct running *r)
+static SUSPENDS void close_all(struct running *r)
 {
 	uv_handle_t *all[] = { (uv_handle_t *)&r->process, (uv_handle_t *)&r->output, (uv_handle_t *)&r->payload,
 		               (uv_handle_t *)&r->signals[0], (uv_handle_t *)&r->signals[1] };

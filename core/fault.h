@@ -5,7 +5,8 @@
  * are per process, but only one process faults: the first one creates the file that LAUNCHPLANE_TEST_FAULT_DONE names;
  * the others, and those that a supervisor starts later, find it.
  *
- * LAUNCHPLANE_TEST_FAULT_TRACE names a file that gets a line "<process> <place>" for each pass: what a sweep has to go through.
+ * LAUNCHPLANE_TEST_FAULT_TRACE names a file that gets a line "<process> <place>" for each pass: what a sweep has to go
+ * through.
  *
  *     db.wait, db.answer       before a statement is sent; when its result is there: failing loses the result
  *     http.wait, http.answer   the same of a request to a provider
