@@ -71,8 +71,8 @@ static const struct argument scope_arguments[] = {
 	{ "--context", "context" },
 	{ 0 },
 };
-static const struct setting *const protected_options[] = { scope_settings, database_settings, log_settings,
-	                                                   client_settings, NULL };
+static const struct setting *const protected_options[] = { scope_settings, rehearsal_settings, database_settings,
+	                                                   log_settings,   client_settings,    NULL };
 static const struct column protected_columns[] = {
 	{ "CONTEXT", "context" },     { "INSTANCE", "instance" },       { "ARTIFACT", "artifact_id" },
 	{ "REASON", "reason" },       { "RECORD", "source_record_id" }, { "PR", "anchor_pr_number" },
