@@ -60,10 +60,18 @@ def test_the_same_manifest_again_and_other_tags_are_accepted(plane):
 # protected artifacts
 
 
-def test_nothing_is_protected_where_nothing_lives(plane):
+def test_nothing_is_protected_where_nothing_lives(plane, doubles):
+    assert_accepted(plane.post("/v1/product-profiles", Lane(doubles).profile()))
     found = protected(plane, context=CONTEXT)
     assert found == {"schema_version": 1, "product": PRODUCT, "context": CONTEXT, "entries": [], "artifact_ids": [],
                      "image_references": [], "image_digests": [], "warnings": []}
+
+
+def test_a_product_without_a_profile_is_warned_about(plane):
+    """ART-13: an empty list of a mistyped product must not look like one that cleanup may work by"""
+    found = protected(plane, context=CONTEXT)
+    assert found["entries"] == []
+    assert found["warnings"] == [f"product {PRODUCT} has no profile: nothing is known of what it needs"]
 
 
 def prepare(plane, doubles):
