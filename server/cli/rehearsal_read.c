@@ -2,6 +2,7 @@
  */
 #include "server/cli/release_direct.h"
 
+#include "server/cli/client.h"
 #include "server/cli/rehearsal.h"
 #include "storage/deployment.h"
 #include "storage/product_profile.h"
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct protection {
 	struct rehearsal files;
@@ -167,4 +169,96 @@ bool protected_rehearse(struct settings *s, const char **text, struct err *err)
 			return false;
 	*text = protection_text(&p);
 	return true;
+}
+
+/* ---- the catalogue ---- */
+
+static int by_lane(const void *x, const void *y)
+{
+	const struct release_tuple *p = x, *q = y;
+	int order = strcmp(p->context, q->context);
+	return order ? order : strcmp(p->channel, q->channel);
+}
+
+static int by_key(const void *x, const void *y)
+{
+	const struct text_pair *p = x, *q = y;
+	return strcmp(p->key, q->key);
+}
+
+static void toml_text(struct buf *b, const char *s)
+{
+	json_write_str(b, s, strlen(s)); /* JSON's literals are TOML's basic strings */
+}
+
+static void toml_key(struct buf *b, const char *s)
+{
+	static const char bare[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+	if (s[0] && !s[strspn(s, bare)])
+		buf_printf(b, "%s", s);
+	else
+		toml_text(b, s);
+}
+
+static void toml_header(struct buf *b, const struct release_tuple *t, const char *rest)
+{
+	buf_printf(b, "\n[contexts.");
+	toml_key(b, t->context);
+	buf_printf(b, ".channels.");
+	toml_key(b, t->channel);
+	buf_printf(b, "%s]\n", rest);
+}
+
+/* As the service writes it (release_tuple_catalog). */
+static void toml_tuple(struct buf *b, const struct release_tuple *t)
+{
+	toml_header(b, t, "");
+	buf_printf(b, "tuple_id = ");
+	toml_text(b, t->tuple_id);
+	buf_printf(b, "\n");
+	toml_header(b, t, ".repo_shas");
+	qsort(t->repo_shas.v, t->repo_shas.n, sizeof(*t->repo_shas.v), by_key);
+	for (size_t i = 0; i < t->repo_shas.n; i++) {
+		toml_text(b, t->repo_shas.v[i].key);
+		buf_printf(b, " = ");
+		toml_text(b, t->repo_shas.v[i].value);
+		buf_printf(b, "\n");
+	}
+}
+
+static bool catalog(const struct rehearsal *r, const char *context, struct buf *b, struct err *err)
+{
+	struct strings names;
+	if (!rehearsal_names(r, "release_tuples", &names, err))
+		return false;
+	struct release_tuple *tuples = arena_alloc(r->a, (names.n + 1) * sizeof(*tuples));
+	for (size_t i = 0; i < names.n; i++)
+		if (!rehearsal_read(r, "release_tuples", names.v[i], &release_tuple_contract, &tuples[i], err))
+			return false;
+	qsort(tuples, names.n, sizeof(*tuples), by_lane);
+	for (size_t i = 1; i < names.n; i++)
+		if (by_lane(&tuples[i - 1], &tuples[i]) == 0)
+			return err_set(err, &E_invalid_request, "%s/release_tuples has two tuples of %s/%s", r->dir,
+			               tuples[i].context, tuples[i].channel);
+	buf_printf(b, "schema_version = 1\n");
+	for (size_t i = 0; i < names.n; i++)
+		if (!context || strcmp(context, tuples[i].context) == 0)
+			toml_tuple(b, &tuples[i]);
+	return true;
+}
+
+int export_catalog_run(const struct command *c, struct settings *s, char **argv)
+{
+	const struct rehearsal r = { s->arena, setting(s, "--state-dir") };
+	struct buf b = buf_in(s->arena);
+	struct err err = { 0 };
+	if (!r.dir)
+		return api_run(c, s, argv);
+	fputs("OF FILES: for review; no authority on what is released\n", stderr);
+	if (access(r.dir, R_OK | X_OK) != 0)
+		return command_fail(EXIT_FAILED, "%s cannot be read", r.dir);
+	if (!catalog(&r, setting(s, "--context"), &b, &err))
+		return command_fail(EXIT_FAILED, "%s", err.message);
+	fputs(buf_cstr(&b), stdout);
+	return 0;
 }

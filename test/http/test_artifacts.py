@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from checks import assert_accepted, assert_ok, assert_rejected
-from cli import Cli, input_file
+from cli import Cli, bare, input_file
 from evidence import (
     ARTIFACT, DEPLOYMENTS, DESTROYED, GENERATIONS, PREVIEW_ID, PROMOTIONS, SHA, at, deployment, destroyed, generation, inventory_of,
     promotion, put_tuple, send, tuple_rows)
@@ -290,6 +290,32 @@ def test_the_catalogue_is_toml(plane, tmp_path):
     assert tomllib.loads(shown.out) == {"schema_version": 1, "contexts": {"shop": {"channels": {
         "prod": {"tuple_id": "shop-prod-artifact-shop-0009", "repo_shas": {"tenant-shop": SHA}},
         "testing": {"tuple_id": f"shop-testing-{ARTIFACT}", "repo_shas": {"tenant-shop": SHA}}}}}}
+    directory = tmp_path / "release_tuples"
+    directory.mkdir()
+    for channel in ("testing", "prod"):
+        record = assert_ok(plane.get(f"/v1/release-tuples/{CONTEXT}/{channel}"))["record"]
+        (directory / f"{CONTEXT}-{channel}.json").write_text(json.dumps(record))
+    of_files = bare("release-tuples", "export-catalog", "--state-dir", str(tmp_path))
+    assert (of_files.code, of_files.out) == (0, shown.out), of_files
+    assert "for review" in of_files.err
+    none = bare("release-tuples", "export-catalog", "--state-dir", str(tmp_path), "--context", "other")
+    assert none.out == "schema_version = 1\n"
+
+
+def test_a_catalogue_of_files_fails_closed(tmp_path):
+    """TUP-05: a record that cannot be read is not left out"""
+    assert bare("release-tuples", "export-catalog", "--state-dir", str(tmp_path / "nowhere")).code == 1
+    directory = tmp_path / "release_tuples"
+    directory.mkdir()
+    (directory / "shop-prod.json").write_text("{}")
+    refused = bare("release-tuples", "export-catalog", "--state-dir", str(tmp_path))
+    assert refused.code == 1 and "shop-prod.json" in refused.err and refused.out == ""
+    record = {"tuple_id": "t", "context": CONTEXT, "channel": "prod", "artifact_id": ARTIFACT, "minted_at": at(1),
+              "repo_shas": {"tenant-shop": SHA}, "provenance": "ship"}
+    for name in ("shop-prod", "again"):
+        (directory / f"{name}.json").write_text(json.dumps(record))
+    refused = bare("release-tuples", "export-catalog", "--state-dir", str(tmp_path))
+    assert refused.code == 1 and "two tuples of shop/prod" in refused.err
 
 
 @pytest.mark.policy(EVERYTHING)
