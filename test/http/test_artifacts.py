@@ -260,8 +260,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("record_id, path, status, code", REFUSED)
-def test_a_step_that_cannot_be_done_is_refused(plane, record_id, path, status, code):
+def prepare_refusals(plane):
+    """The records that REFUSED names."""
     put_tuple(plane)
     send(plane, DEPLOYMENTS, deployment("deployment-prod", instance="prod"))
     send(plane, DEPLOYMENTS, deployment("deployment-stage", instance="stage"))
@@ -272,6 +272,11 @@ def test_a_step_that_cannot_be_done_is_refused(plane, record_id, path, status, c
     send(plane, DEPLOYMENTS, deployment("deployment-next", 9, instance="prod"))
     plane.query("INSERT INTO launchplane_promotions SELECT 'elsewhere', 'other', from_instance, to_instance, artifact_id,"
                 " deploy_started_at, deploy_finished_at, payload FROM launchplane_promotions WHERE record_id = 'overtaken'")
+
+
+@pytest.mark.parametrize("record_id, path, status, code", REFUSED)
+def test_a_step_that_cannot_be_done_is_refused(plane, record_id, path, status, code):
+    prepare_refusals(plane)
     before = plane.counts()
     assert_rejected(derive(plane, path, record_id, key="key"), status, code, "record_id")
     assert plane.counts() == before
