@@ -182,7 +182,10 @@ warnings AS (
       FROM entries WHERE trim(artifact_id) <> '' AND NOT has_manifest
     UNION
     SELECT record_type || ' ' || record_id || ' names neither an artifact nor an image'
-      FROM known WHERE must_name AND trim(artifact_id) = '' AND cardinality(images) = 0)
+      FROM known WHERE must_name AND trim(artifact_id) = '' AND cardinality(images) = 0
+    UNION
+    SELECT 'product ' || $1 || ' has no profile: nothing is known of what it needs'
+     WHERE $1::text <> '' AND NOT EXISTS (SELECT 1 FROM launchplane_product_profiles WHERE product = $1))
 SELECT json_build_object(
     'schema_version', 1, 'product', $1::text, 'context', $2::text,
     'entries', coalesce((SELECT json_agg(json_build_object(

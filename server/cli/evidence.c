@@ -71,8 +71,8 @@ static const struct argument scope_arguments[] = {
 	{ "--context", "context" },
 	{ 0 },
 };
-static const struct setting *const protected_options[] = { scope_settings, database_settings, log_settings,
-	                                                   client_settings, NULL };
+static const struct setting *const protected_options[] = { scope_settings, rehearsal_settings, database_settings,
+	                                                   log_settings,   client_settings,    NULL };
 static const struct column protected_columns[] = {
 	{ "CONTEXT", "context" },     { "INSTANCE", "instance" },       { "ARTIFACT", "artifact_id" },
 	{ "REASON", "reason" },       { "RECORD", "source_record_id" }, { "PR", "anchor_pr_number" },
@@ -87,6 +87,7 @@ static const struct api_call protected_call = { "GET",
 
 static const struct setting catalog_settings[] = {
 	{ "--context", NULL, NULL, "NAME", "Only of this context; without it the grant must be for all contexts", 0 },
+	{ "--state-dir", NULL, NULL, "DIR", "Of the tuples in DIR/release_tuples/*.json; no service is asked", 0 },
 	{ 0 },
 };
 static const struct argument catalog_arguments[] = { { "--context", "context" }, { 0 } };
@@ -127,7 +128,7 @@ const struct command evidence_commands[] = {
 	{ "promotions", "write", "Hand in a promotion made elsewhere", NULL, 0, write_options, api_run,
 	  &promotion_write },
 	{ "release-tuples", "export-catalog", "All release tuples as TOML: for review, never an authority", NULL, 0,
-	  catalog_options, api_run, &catalog },
+	  catalog_options, export_catalog_run, &catalog },
 	{ "release-tuples", "show", "The release a stable lane stands on", "CONTEXT CHANNEL", 2, show_options, api_run,
 	  &tuple_show },
 	{ "release-tuples", "write-from-promotion", "Make the destination lane's tuple from a stored promotion", NULL,

@@ -1,21 +1,23 @@
 /* A release rehearsed on files: the conditions that need no provider, and the records it would leave. */
+#include "server/cli/rehearsal.h"
+
 #include "server/cli/client.h"
 #include "server/cli/release_direct.h"
 #include "storage/deployment.h"
 #include "storage/promotion.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define FILE_MAX (2u << 20)
 
-struct rehearsal {
-	struct arena *a;
-	const char *dir;
-};
+#define SUFFIX ".json"
 
 static bool is_file_name(const char *s)
 {
@@ -32,8 +34,8 @@ static bool file_path(const struct rehearsal *r, const char *family, const char 
 	return true;
 }
 
-static bool read_record(const struct rehearsal *r, const char *family, const char *name, const struct contract *c,
-                        void *out, struct err *err)
+bool rehearsal_read(const struct rehearsal *r, const char *family, const char *name, const struct contract *c,
+                    void *out, struct err *err)
 {
 	const char *path;
 	if (!file_path(r, family, name, &path, err))
@@ -46,7 +48,44 @@ static bool read_record(const struct rehearsal *r, const char *family, const cha
 	fclose(f);
 	if (n > FILE_MAX)
 		return err_set(err, &E_invalid_request, "%s is larger than %u bytes", path, FILE_MAX);
-	return contract_read_text(r->a, c, text, n, path, out, err);
+	return contract_read_text(r->a, c, text, n, path, out, err) ||
+	       err_set(err, &E_invalid_request, "%s: %s", path, arena_strdup(r->a, err->message));
+}
+
+bool rehearsal_has(const struct rehearsal *r, const char *family, const char *name)
+{
+	struct err ignored = { 0 };
+	const char *path;
+	return file_path(r, family, name, &path, &ignored) && access(path, F_OK) == 0;
+}
+
+static int by_bytes(const void *x, const void *y)
+{
+	return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+bool rehearsal_names(const struct rehearsal *r, const char *family, struct strings *out, struct err *err)
+{
+	const char *path = arena_printf(r->a, "%s/%s", r->dir, family);
+	*out = (struct strings){ 0 };
+	DIR *d = opendir(path);
+	if (!d)
+		return errno == ENOENT ||
+		       err_set(err, &E_invalid_request, "%s cannot be read: %s", path, strerror(errno));
+	errno = 0;
+	for (const struct dirent *e; (e = readdir(d));) {
+		size_t n = strlen(e->d_name);
+		if (is_file_name(e->d_name) && n > strlen(SUFFIX) &&
+		    strcmp(e->d_name + n - strlen(SUFFIX), SUFFIX) == 0)
+			strings_add(r->a, out, arena_printf(r->a, "%.*s", (int)(n - strlen(SUFFIX)), e->d_name));
+	}
+	int failed = errno;
+	closedir(d);
+	if (failed)
+		return err_set(err, &E_invalid_request, "%s cannot be read: %s", path, strerror(failed));
+	if (out->n)
+		qsort((void *)out->v, out->n, sizeof(*out->v), by_bytes);
+	return true;
 }
 
 static bool write_record(const struct rehearsal *r, const char *family, const char *name, const struct contract *c,
@@ -99,8 +138,8 @@ static bool check_promotion(const struct rehearsal *r, const struct replacement_
 {
 	struct backup_gate gate;
 	const char *lane = arena_printf(r->a, "%s-%s", q->context, q->from_instance);
-	if (!read_record(r, "release_tuples", lane, &release_tuple_contract, source, err) ||
-	    !read_record(r, "backup_gates", q->backup_record_id, &backup_gate_contract, &gate, err))
+	if (!rehearsal_read(r, "release_tuples", lane, &release_tuple_contract, source, err) ||
+	    !rehearsal_read(r, "backup_gates", q->backup_record_id, &backup_gate_contract, &gate, err))
 		return false;
 	if (strcmp(source->artifact_id, q->artifact_id) != 0)
 		return err_set(err, &E_invalid_request, "lane %s stands on artifact %s, not on %s", q->from_instance,
@@ -120,7 +159,7 @@ static bool rehearse(const struct rehearsal *r, const struct replacement_request
 	struct deployment d;
 	struct inventory inventory;
 	bool promotes = q->from_instance[0];
-	if (!read_record(r, "artifacts", q->artifact_id, &artifact_manifest_contract, &manifest, err))
+	if (!rehearsal_read(r, "artifacts", q->artifact_id, &artifact_manifest_contract, &manifest, err))
 		return false;
 	make_deployment(r->a, q, now, manifest.source_commit, &d);
 	if (!release_tuple_mint(r->a, &manifest, q->context, q->instance, d.record_id, now, &tuple, err) ||

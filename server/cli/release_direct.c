@@ -110,31 +110,46 @@ int release_run(const struct command *c, struct settings *s, char **argv, const 
 
 /* ---- protected artifacts ---- */
 
-static SUSPENDS bool print_protected(struct task *t, void *arg, struct err *err)
+static bool print_inventory(const struct direct *d, const char *text, struct err *err)
 {
-	const struct direct *d = arg;
-	struct rows rows;
-	const char *product = setting(d->settings, "--product"), *context = setting(d->settings, "--context");
-	if (!setting_required(d->settings, "--product", &product, err) ||
-	    !db_query(t, &Q_artifacts_protected, PARAMS(P_TEXT(product), P_TEXT(context ? context : "")), &rows, err))
-		return false;
-	const char *text = row_text(&rows, 0, 0);
+	struct arena *a = d->settings->arena;
 	struct json doc;
 	if (setting_on(d->settings, "--json")) {
 		puts(text);
 		return true;
 	}
-	if (!json_parse(t->arena, text, strlen(text), "the inventory", &doc, err))
+	if (!json_parse(a, text, strlen(text), "the inventory", &doc, err))
 		return false;
-	struct buf b = buf_in(t->arena);
+	struct buf b = buf_in(a);
 	print_table(&b, json_get(&doc, "entries"), ((const struct api_call *)d->command->call)->columns);
 	print_warnings(&b, json_get(&doc, "warnings"));
 	fputs(buf_cstr(&b), stdout);
 	return true;
 }
 
+static SUSPENDS bool print_protected(struct task *t, void *arg, struct err *err)
+{
+	const struct direct *d = arg;
+	struct rows rows;
+	const char *product = setting(d->settings, "--product"), *context = setting(d->settings, "--context");
+	return setting_required(d->settings, "--product", &product, err) &&
+	       db_query(t, &Q_artifacts_protected, PARAMS(P_TEXT(product), P_TEXT(context ? context : "")), &rows,
+	                err) &&
+	       print_inventory(d, row_text(&rows, 0, 0), err);
+}
+
 int protected_run(const struct command *c, struct settings *s, char **argv)
 {
 	struct direct d = { .command = c, .settings = s };
-	return setting(s, "LAUNCHPLANE_DATABASE_URL") ? offline_run(s, print_protected, &d) : api_run(c, s, argv);
+	struct err err = { 0 };
+	const char *text;
+	if (!setting_on(s, "--local-rehearsal"))
+		return setting(s, "LAUNCHPLANE_DATABASE_URL") ? offline_run(s, print_protected, &d)
+		                                              : api_run(c, s, argv);
+	fputs("LOCAL REHEARSAL: of files alone; nothing in it says what may be deleted anywhere\n", stderr);
+	if (!setting(s, "--state-dir") || !setting(s, "--product"))
+		return command_fail(EXIT_USAGE, "--local-rehearsal needs --state-dir and --product");
+	if (!protected_rehearse(s, &text, &err) || !print_inventory(&d, text, &err))
+		return command_fail(EXIT_FAILED, "%s", err.message);
+	return 0;
 }

@@ -10,7 +10,11 @@ extern const struct setting rehearsal_settings[]; /* --local-rehearsal, --state-
 
 /* ship execute and promote execute: by database, by rehearsal, else through the service. */
 int release_run(const struct command *c, struct settings *s, char **argv, const struct op_kind *kind);
-/* artifacts protected: by database, else through the service. */
+/* artifacts protected: by rehearsal, by database, else through the service. */
 int protected_run(const struct command *c, struct settings *s, char **argv);
+/* The protected inventory of the files below --state-dir, one JSON document in *text. */
+bool protected_rehearse(struct settings *s, const char **text, struct err *err);
+/* release-tuples export-catalog: of the files below --state-dir, else through the service. */
+int export_catalog_run(const struct command *c, struct settings *s, char **argv);
 /* The rehearsal of a release: reads and writes JSON files below --state-dir. */
 int release_rehearse(const struct command *c, struct settings *s, const struct op_kind *kind);

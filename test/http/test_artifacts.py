@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from checks import assert_accepted, assert_ok, assert_rejected
-from cli import Cli, input_file
+from cli import Cli, bare, input_file
 from evidence import (
     ARTIFACT, DEPLOYMENTS, DESTROYED, GENERATIONS, PREVIEW_ID, PROMOTIONS, SHA, at, deployment, destroyed, generation, inventory_of,
     promotion, put_tuple, send, tuple_rows)
@@ -60,10 +60,18 @@ def test_the_same_manifest_again_and_other_tags_are_accepted(plane):
 # protected artifacts
 
 
-def test_nothing_is_protected_where_nothing_lives(plane):
+def test_nothing_is_protected_where_nothing_lives(plane, doubles):
+    assert_accepted(plane.post("/v1/product-profiles", Lane(doubles).profile()))
     found = protected(plane, context=CONTEXT)
     assert found == {"schema_version": 1, "product": PRODUCT, "context": CONTEXT, "entries": [], "artifact_ids": [],
                      "image_references": [], "image_digests": [], "warnings": []}
+
+
+def test_a_product_without_a_profile_is_warned_about(plane):
+    """ART-13: an empty list of a mistyped product must not look like one that cleanup may work by"""
+    found = protected(plane, context=CONTEXT)
+    assert found["entries"] == []
+    assert found["warnings"] == [f"product {PRODUCT} has no profile: nothing is known of what it needs"]
 
 
 def prepare(plane, doubles):
@@ -252,8 +260,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("record_id, path, status, code", REFUSED)
-def test_a_step_that_cannot_be_done_is_refused(plane, record_id, path, status, code):
+def prepare_refusals(plane):
+    """The records that REFUSED names."""
     put_tuple(plane)
     send(plane, DEPLOYMENTS, deployment("deployment-prod", instance="prod"))
     send(plane, DEPLOYMENTS, deployment("deployment-stage", instance="stage"))
@@ -264,6 +272,11 @@ def test_a_step_that_cannot_be_done_is_refused(plane, record_id, path, status, c
     send(plane, DEPLOYMENTS, deployment("deployment-next", 9, instance="prod"))
     plane.query("INSERT INTO launchplane_promotions SELECT 'elsewhere', 'other', from_instance, to_instance, artifact_id,"
                 " deploy_started_at, deploy_finished_at, payload FROM launchplane_promotions WHERE record_id = 'overtaken'")
+
+
+@pytest.mark.parametrize("record_id, path, status, code", REFUSED)
+def test_a_step_that_cannot_be_done_is_refused(plane, record_id, path, status, code):
+    prepare_refusals(plane)
     before = plane.counts()
     assert_rejected(derive(plane, path, record_id, key="key"), status, code, "record_id")
     assert plane.counts() == before
@@ -282,6 +295,32 @@ def test_the_catalogue_is_toml(plane, tmp_path):
     assert tomllib.loads(shown.out) == {"schema_version": 1, "contexts": {"shop": {"channels": {
         "prod": {"tuple_id": "shop-prod-artifact-shop-0009", "repo_shas": {"tenant-shop": SHA}},
         "testing": {"tuple_id": f"shop-testing-{ARTIFACT}", "repo_shas": {"tenant-shop": SHA}}}}}}
+    directory = tmp_path / "release_tuples"
+    directory.mkdir()
+    for channel in ("testing", "prod"):
+        record = assert_ok(plane.get(f"/v1/release-tuples/{CONTEXT}/{channel}"))["record"]
+        (directory / f"{CONTEXT}-{channel}.json").write_text(json.dumps(record))
+    of_files = bare("release-tuples", "export-catalog", "--state-dir", str(tmp_path))
+    assert (of_files.code, of_files.out) == (0, shown.out), of_files
+    assert "for review" in of_files.err
+    none = bare("release-tuples", "export-catalog", "--state-dir", str(tmp_path), "--context", "other")
+    assert none.out == "schema_version = 1\n"
+
+
+def test_a_catalogue_of_files_fails_closed(tmp_path):
+    """TUP-05: a record that cannot be read is not left out"""
+    assert bare("release-tuples", "export-catalog", "--state-dir", str(tmp_path / "nowhere")).code == 1
+    directory = tmp_path / "release_tuples"
+    directory.mkdir()
+    (directory / "shop-prod.json").write_text("{}")
+    refused = bare("release-tuples", "export-catalog", "--state-dir", str(tmp_path))
+    assert refused.code == 1 and "shop-prod.json" in refused.err and refused.out == ""
+    record = {"tuple_id": "t", "context": CONTEXT, "channel": "prod", "artifact_id": ARTIFACT, "minted_at": at(1),
+              "repo_shas": {"tenant-shop": SHA}, "provenance": "ship"}
+    for name in ("shop-prod", "again"):
+        (directory / f"{name}.json").write_text(json.dumps(record))
+    refused = bare("release-tuples", "export-catalog", "--state-dir", str(tmp_path))
+    assert refused.code == 1 and "two tuples of shop/prod" in refused.err
 
 
 @pytest.mark.policy(EVERYTHING)

@@ -10,6 +10,8 @@ import pytest
 import requests
 
 import audit_model as model
+import evidence
+import test_artifacts as artifacts
 from checks import assert_accepted, assert_ok, assert_rejected
 from cli import Cli, bare
 from rehearsal import policy as policies
@@ -202,6 +204,22 @@ def test_a_refused_body_tells_nothing(plane):
     assert_rejected(plane.post(EVIDENCE, {"product": PRODUCT}), 400, "invalid_request")
     hand_in(plane, 1)
     assert len(settled(plane)) == before + 1
+
+
+def test_a_step_that_storage_refuses_tells_nothing(plane):
+    """Artifacts, what is derived, and previews: refused inside the transaction, and not told as accepted."""
+    artifacts.prepare_refusals(plane)
+    evidence.send(plane, artifacts.ARTIFACTS, artifacts.manifest())
+    evidence.send(plane, evidence.GENERATIONS, evidence.generation(generation_id="theirs"))
+    asked = [
+        plane.post(artifacts.ARTIFACTS, artifacts.manifest(source_commit="b" * 40), key="artifact"),
+        plane.post(evidence.GENERATIONS, evidence.generation(pr=8, generation_id="theirs"), key="generation"),
+        plane.post(evidence.DESTROYED, evidence.destroyed(pr=98), key="destroyed"),
+        *(artifacts.derive(plane, path, record_id, key=f"{record_id} {path}") for record_id, path, _, _ in artifacts.REFUSED)]
+    assert {answer.status_code for answer in asked} == {400, 409}
+    last = hand_in(plane, 1)["trace_id"]        # told behind them
+    told = {leaf["trace_id"] for leaf in leaves(plane, event="accepted")}
+    assert last in told and not told & {answer.json()["trace_id"] for answer in asked}
 
 
 # ---- positions and checkpoints ----

@@ -130,3 +130,41 @@ def test_a_rehearsal_needs_a_directory_and_stays_in_it(files):
     assert refused.code == 2 and "--state-dir" in refused.err
     outside = tuple("../escape" if word == NEW.artifact_id else word for word in SHIP)
     assert rehearse(files, outside).code == 1
+
+
+def profile(*contexts):
+    return {"schema_version": 1, "product": PRODUCT, "display_name": "Shop", "repository": "example-org/shop", "driver_id": "odoo",
+            "updated_at": "2026-03-01T10:00:00Z", "source": "test",
+            "lanes": [{"instance": "testing", "context": context} for context in contexts]}
+
+
+PROTECTED = ("artifacts", "protected", "--product", PRODUCT)
+
+
+def test_a_rehearsed_inventory_is_loud_and_never_one_to_delete_by(files):
+    """ART-05, ART-17"""
+    assert rehearse(files, SHIP).code == 0
+    put(files, "product_profiles", PRODUCT, profile(CONTEXT))
+    shown = rehearse(files, (*PROTECTED, "--json"))
+    assert shown.code == 0 and "LOCAL REHEARSAL" in shown.err, shown
+    found = json.loads(shown.out)
+    assert [(entry["reason"], entry["source_record_id"], entry["image_digest"]) for entry in found["entries"]] == [
+        ("stable-inventory", "shop-testing", NEW.digest), ("release-tuple", f"shop-testing-{NEW.artifact_id}", NEW.digest)]
+    assert found["artifact_ids"] == [NEW.artifact_id] and NEW.image in found["image_references"]
+    assert len(found["warnings"]) == 1 and "delete nothing" in found["warnings"][0]
+    assert NEW.artifact_id not in rehearse(files, (*PROTECTED, "--context", "other")).out
+    (files / "artifacts" / f"{NEW.artifact_id}.json").unlink()
+    shown = rehearse(files, PROTECTED)
+    assert f"artifact {NEW.artifact_id} " in shown.out and "has no stored manifest" in shown.out
+    put(files, "product_profiles", PRODUCT, profile("other"))
+    assert NEW.artifact_id not in rehearse(files, PROTECTED).out
+
+
+def test_a_rehearsed_inventory_fails_closed(files):
+    refused = rehearse(files, PROTECTED)
+    assert refused.code == 1 and f"product_profiles/{PRODUCT}.json" in refused.err and refused.out == ""
+    put(files, "product_profiles", PRODUCT, profile(CONTEXT))
+    put(files, "inventory", "shop-testing", {"context": CONTEXT})
+    refused = rehearse(files, PROTECTED)
+    assert refused.code == 1 and "shop-testing.json" in refused.err and refused.out == ""
+    assert bare(*PROTECTED, "--local-rehearsal").code == 2

@@ -1,0 +1,18 @@
+/* server/cli/rehearsal.h - the files of a rehearsal: DIR/<family>/<name>.json, one record each, as the routes show it.
+ */
+#pragma once
+
+#include "core/contract.h"
+
+struct rehearsal {
+	struct arena *a;
+	const char *dir;
+};
+
+/* Reads the record into out, by its contract. A missing, unreadable or invalid file is an error that names it. */
+bool rehearsal_read(const struct rehearsal *r, const char *family, const char *name, const struct contract *c,
+                    void *out, struct err *err);
+/* False as well when the name cannot be one of a file. */
+bool rehearsal_has(const struct rehearsal *r, const char *family, const char *name);
+/* The names of all records of a family, sorted by bytes; none where the family has no directory. */
+bool rehearsal_names(const struct rehearsal *r, const char *family, struct strings *out, struct err *err);
