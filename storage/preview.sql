@@ -1,13 +1,20 @@
 -- Previews and their generations (facts/core.md 5.5, 5.6).
 
+-- name: preview_id_lock
+-- Claims of one id come one after the other: ON CONFLICT settles a race on the anchor, not one on the id.
+SELECT pg_advisory_xact_lock(hashtextextended('preview ' || $1::text, 0));
+
 -- name: preview_anchor_claim
 -- The preview of an anchor, the anchor locked until the transaction ends. $4 becomes its id when it has none yet; $5 does when
--- another anchor has that id already.
+-- another anchor has that id already. Whoever makes several statements asks for preview_id_lock first, so that this one sees
+-- what the claim before it did.
+WITH claim AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtextextended('preview ' || $4::text, 0)))
 INSERT INTO launchplane_preview_anchors AS known (context, anchor_repo, anchor_pr_number, preview_id)
 SELECT $1, $2, $3::integer,
        CASE WHEN EXISTS (SELECT 1 FROM launchplane_preview_anchors o
                           WHERE o.preview_id = $4 AND (o.context, o.anchor_repo, o.anchor_pr_number) <> ($1, $2, $3::integer))
             THEN $5 ELSE $4 END
+  FROM claim
 ON CONFLICT (context, anchor_repo, anchor_pr_number) DO UPDATE SET preview_id = known.preview_id
 RETURNING preview_id;
 

@@ -200,6 +200,7 @@ static SUSPENDS bool generation_evidence(struct call *c, struct err *err)
 		return false;
 	struct generation g;
 	const char *note = NULL, *preview_id = "";
+	tx_send(tx, &Q_preview_id_lock, PARAMS(P_TEXT(wanted)));
 	bool ok = tx_query(tx, &Q_preview_anchor_claim,
 	                   PARAMS(P_TEXT(m->context), P_TEXT(m->anchor_repo), P_INT(m->anchor_pr_number),
 	                          P_TEXT(wanted), P_TEXT(other)),

@@ -6,6 +6,7 @@ import dataclasses
 import typing
 
 import live
+import preview
 from checks import assert_accepted
 from evidence import put_tuple
 from lane_work import post_deploy_request, put_overrides
@@ -159,7 +160,27 @@ def asks(path, body):
     return lambda plane, world: plane.post(f"{ODOO}/{path}", body(world), key="sweep", headers=ASYNC)
 
 
+def lane_with_previews(plane):
+    made = lane(plane)
+    made.previews = preview.Previews(plane, made).prepare()
+    made.preview_plan = made.previews.inputs("refresh")["dry_run_plan"]
+    return made
+
+
+def lane_with_a_preview(plane):
+    made = lane_with_previews(plane)
+    assert made.previews.refresh(key="before")["status"] == "pass"
+    made.preview_plan = made.previews.inputs("destroy")["dry_run_plan"]
+    return made
+
+
+def submit_preview(plane, world):
+    return plane.post(preview.APPLY, world.previews.request(world.preview_plan), key="sweep", headers=ASYNC)
+
+
 SCENARIOS = {
+    "odoo_preview_refresh": Scenario(lane_with_previews, submit_preview),
+    "odoo_preview_destroy": Scenario(lane_with_a_preview, submit_preview),
     "odoo_stable_bootstrap": Scenario(tenant_with_overrides, asks("stable-bootstrap", Tenant.bootstrap), ("operation_reconciliation_required",)),
     "odoo_post_deploy": Scenario(tenant_with_overrides, asks("post-deploy", lambda made: post_deploy_request(made.testing))),
     "odoo_prod_backup_gate": Scenario(tenant, asks("prod-backup-gate", lambda made: made.gate("gate-1"))),
