@@ -487,11 +487,48 @@ static SUSPENDS enum phase_outcome undo_compose(struct task *t, struct operation
 	bool ours = s->created_compose || (s->asked_for_compose && !s->compose_id[0]);
 	if (!s->failure_code[0])
 		return PHASE_DONE;
-	if (ours && !delete_compose(t, op, err) && tell_or_retry(t, op, "delete_compose", err))
-		return PHASE_FAILED;
-	err_set(err, code_of(s->failure_code), "%s", s->failure_message);
-	if (err->code->retry) /* it was tried often enough */
-		err->code = &E_provider_refused;
+	return ours && !delete_compose(t, op, err) && tell_or_retry(t, op, "delete_compose", err) ? PHASE_FAILED
+	                                                                                          : PHASE_DONE;
+}
+
+/* ---- record ---- */
+
+/* Ends the operation as it went; its records are written with the end. */
+static enum phase_outcome ended(struct operation *op, struct err *err)
+{
+	const struct preview_state_kept *s = op->state;
+	memset(err, 0, sizeof(*err));
+	if (!s->failure_code[0])
+		return PHASE_DONE;
+	const struct error_code *code = code_of(s->failure_code);
+	op->is_final = true;
+	/* One that was worth another try has had them. */
+	err_set(err, code->retry ? &E_provider_refused : code, "%s", s->failure_message);
+	return PHASE_FAILED;
+}
+
+static SUSPENDS enum phase_outcome record(struct task *t, struct operation *op, struct err *err)
+{
+	struct preview_state_kept *s = op->state;
+	const struct preview_apply *r = op->request;
+	enum phase_outcome outcome;
+	struct err failure = { .code = code_of(s->failure_code) };
+	bool failed = s->failure_code[0];
+	snprintf(failure.message, sizeof(failure.message), "%s", s->failure_message);
+	int state = failed ? GENERATION_FAILED : r->smoke_check ? GENERATION_READY : GENERATION_VERIFYING;
+	if (preview_write_generation(t, op, state, failed ? &failure : NULL, err)) {
+		s->is_recorded = true;
+		return ended(op, err);
+	}
+	if (preview_record_again(t, op, err, &outcome))
+		return outcome;
+	s->is_recorded = true; /* as far as it can be */
+	if (failed)
+		return ended(op, err);
+	const char *why = arena_strdup(t->arena, err->message);
+	err_set(err, &E_preview_evidence_failed,
+	        "the preview runs at %s, but its record could not be written for %d seconds: %.200s; refresh it again",
+	        s->url, PREVIEW_RECORD_LIMIT_S, why);
 	return PHASE_FAILED;
 }
 
@@ -519,10 +556,9 @@ static int limit_of(const struct operation *op)
 static SUSPENDS void conclude(struct task *t, struct operation *op, const struct err *failure)
 {
 	struct preview_state_kept *s = op->state;
-	const struct preview_apply *r = op->request;
 	struct err err = { 0 };
-	int state = failure ? GENERATION_FAILED : r->smoke_check ? GENERATION_READY : GENERATION_VERIFYING;
-	if (s->preview_id[0] && !preview_write_generation(t, op, state, failure, &err))
+	/* What failed on its way to the phase record: cancelled, or fenced by a destroy, which has the last word. */
+	if (!s->is_recorded && s->preview_id[0] && !preview_write_generation(t, op, GENERATION_FAILED, failure, &err))
 		strings_add(t->arena, &s->rollback_errors, arena_printf(t->arena, "evidence: %s", err.message));
 	op->result = preview_result(t, op, failure);
 }
@@ -550,6 +586,8 @@ static const struct phase phases[] = {
 	  .help = "after a failure: take away the route, if this operation made it" },
 	{ "undo_compose", "rollback",     undo_compose,       5, 1000,
 	  .help = "after a failure: delete the compose service with its volumes, if this operation made it" },
+	{ "record",       "verification", record,             5, 1000, .limit_s = PREVIEW_RECORD_LIMIT_S,
+	  .help = "prepare the records of preview and generation, which are written with the end" },
 	{ 0 },
 };
 /* clang-format on */

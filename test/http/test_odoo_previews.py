@@ -1,4 +1,6 @@
 """Previews of Odoo pull requests: planned, made, renewed, taken down; isolated and staged. PREV-47..68, ODOO 15, F5, F6."""
+import json
+
 import pytest
 
 from checks import assert_accepted, assert_rejected
@@ -378,6 +380,64 @@ def test_two_refreshes_at_once_are_one_preview(plane, previews):
     rule.release()
     assert plane.finish(first)["status"] == "pass"
     assert previews.dokploy.effects("POST", "compose.create") == 1
+
+
+# evidence
+
+def spoil(plane):
+    """The preview's record cannot be read any more; how to mend it."""
+    (row,) = plane.query("SELECT preview_id, payload FROM launchplane_preview_records")
+    plane.query("UPDATE launchplane_preview_records SET payload = '{}'")
+    return lambda: plane.query("UPDATE launchplane_preview_records SET payload = %s", json.dumps(row["payload"]))
+
+
+def spoiled_while_at_work(plane, previews, operation):
+    """An operation whose record was spoilt at its last call to the provider."""
+    last = ("POST", "compose.delete") if operation == "destroy" else ("GET", "deployment.allByCompose")
+    if operation == "destroy":
+        previews.refresh()
+        plane.pass_time(seconds=5)
+    rule = previews.dokploy.on(*last).hold_after().times(1)
+    operation_id = previews.submit(previews.inputs(operation)["dry_run_plan"])
+    plane.run_until(operation_id, rule.reached.is_set, "the call")
+    mend = spoil(plane)
+    rule.release()
+    return operation_id, mend
+
+
+@pytest.mark.parametrize("operation, state", [("refresh", "pending"), ("destroy", "destroyed")])
+def test_a_record_that_cannot_be_read_for_a_while_is_waited_for(plane, previews, operation, state):
+    operation_id, mend = spoiled_while_at_work(plane, previews, operation)
+    plane.run_until(operation_id, lambda: "evidence_unreadable" in [
+        row["event"] for row in plane.query("SELECT event FROM launchplane_operation_events WHERE operation_id = %s", operation_id)],
+        "a look at the record")
+    mend()
+    ended = plane.finish(operation_id)
+    assert (ended["status"], ended["result"]["rollback_errors"]) == ("pass", []), ended
+    assert previews.records()[7]["state"] == state
+
+
+@pytest.mark.parametrize("operation", ["refresh", "destroy"])
+def test_a_record_that_stays_unreadable_is_told_and_nothing_passes(plane, previews, operation):
+    """What is at the provider and what the records say differ: the operation may not call that a pass."""
+    operation_id, mend = spoiled_while_at_work(plane, previews, operation)
+    ended = plane.finish(operation_id)
+    assert (ended["status"], ended["error_code"], ended["result"]["status"]) == ("fail", "preview_evidence_failed", "fail"), ended
+    assert f"{operation} it again" in ended["error_message"]
+    assert ended["result"]["rollback_errors"][0].startswith("evidence: ")
+    assert (previews.compose() is None) is (operation == "destroy")
+    mend()
+    plane.pass_time(seconds=5)
+    again = plane.finish(previews.submit(previews.inputs(operation)["dry_run_plan"], key="again"))
+    assert again["status"] == "pass", again
+
+
+def test_a_failure_whose_record_stays_unreadable_keeps_its_own_cause(plane, previews):
+    previews.dokploy.on("POST", "compose.deploy").lie("deploy_error").times(1)
+    operation_id, _ = spoiled_while_at_work(plane, previews, "refresh")
+    ended = plane.finish(operation_id)
+    assert (ended["status"], ended["error_code"]) == ("fail", "deploy_failed"), ended
+    assert ended["result"]["rollback_errors"][0].startswith("evidence: ") and previews.compose() is None
 
 
 # staged
