@@ -73,7 +73,8 @@ struct preview_reading {
 	struct product_profile profile;
 	const struct lane *lane; /* the template; NULL: the profile has none of that name */
 	bool is_staged;
-	bool has_target; /* a compose target with its id */
+	bool has_target;     /* a compose target with its id */
+	bool is_application; /* the target is one of those instead */
 	struct dokploy_target target;
 	struct dokploy_target_id target_id;
 	struct text_map template_env, context_env; /* resolved with secrets; empty when nothing is recorded */
@@ -81,6 +82,7 @@ struct preview_reading {
 	struct key_safety_evidence key_safety;
 	const char *key_safety_problem; /* NULL: none */
 	const char *discovery_problem;  /* NULL: the provider was read */
+	const char *lacks_procedure;    /* because its API does not have this; NULL: it has */
 	const char *compose_id;         /* of the preview; "": there is none yet */
 	const char *compose_environment_id;
 	struct dokploy_compose live; /* of a staged preview's target; else of the template */

@@ -7,6 +7,7 @@
 #include "drivers/odoo/compose_file.h"
 #include "drivers/odoo/preview.h"
 #include "drivers/odoo/target_env.h"
+#include "drivers/runtime_identity.h"
 #include "storage/codes.h"
 #include "storage/odoo_preview.sql.h"
 #include "storage/preview.h"
@@ -54,15 +55,36 @@ static const struct error_code *code_of(const char *name)
 	return &E_provider_refused;
 }
 
+/* Whether the compose service went away while the refresh was at work, as far as this failure lets one suppose so. */
+static SUSPENDS bool is_deleted(struct task *t, const struct preview_state_kept *s, const struct err *err)
+{
+	struct dokploy d;
+	struct dokploy_compose live;
+	struct err gone = { 0 };
+	if (err_is(err, &E_not_found))
+		return s->asked_for_compose || s->compose_id[0];
+	return err_is(err, &E_upstream_lost) && s->compose_id[0] && dokploy_open(t, &d, &gone) &&
+	       !dokploy_compose_one(t, &d, s->compose_id, &live, &gone) && err_is(&gone, &E_not_found);
+}
+
 /* Once nothing more is tried, what this operation made is taken back before it fails. A fenced one leaves that to the
  * destroy. */
-static enum phase_outcome settled(struct task *t, struct operation *op, enum phase_outcome outcome, struct err *err)
+static SUSPENDS enum phase_outcome settled(struct task *t, struct operation *op, enum phase_outcome outcome,
+                                           struct err *err)
 {
 	struct preview_state_kept *s = op->state;
 	if (outcome != PHASE_FAILED || err->code == &E_cancelled || s->is_fenced)
 		return outcome;
 	if (err->code->retry && op->failures + 1 < op->phase->tries)
 		return outcome;
+	if (is_deleted(t, s, err)) {
+		const char *why = arena_strdup(t->arena, err->message);
+		err_set(err, &E_operation_blocked,
+		        "the compose service %s is not in Dokploy any more, somebody deleted it meanwhile; refresh "
+		        "again",
+		        s->compose_name);
+		err_cause(err, "%s", why);
+	}
 	s->failure_code = err->code->name;
 	s->failure_message = arena_strdup(t->arena, err->message);
 	s->failure_stage = strcmp(op->phase->name, "smoke") == 0 ? "verify" : "provision";
@@ -400,7 +422,11 @@ static SUSPENDS enum phase_outcome smoke(struct task *t, struct operation *op, s
 		*err = failure;
 		return PHASE_FAILED;
 	}
-	if (reached && answer.status >= 200 && answer.status < 400) {
+	bool answers = reached && answer.status >= 200 && answer.status < 400;
+	struct identity_verdict shown = { .status = IDENTITY_UNCHECKED, .detail = "" };
+	if (answers)
+		runtime_identity_judge(t->arena, s->identity, answer.body, answer.body_n, &shown);
+	if (answers && !runtime_identity_blocks(shown.status, false)) {
 		s->smoke_status = "pass";
 		preview_step_done(t, s, "smoke", r->health_path, "pass",
 		                  arena_printf(t->arena, "HTTP %d", answer.status));
@@ -409,7 +435,12 @@ static SUSPENDS enum phase_outcome smoke(struct task *t, struct operation *op, s
 	if (!operation_is_overdue(t, op))
 		return operation_again(op, SMOKE_MS);
 	s->smoke_status = "fail";
-	if (reached)
+	if (answers)
+		err_set(err, &E_verification_failed,
+		        "%s did not show what was deployed for %lld seconds: its runtime identity is %s (%.150s); an "
+		        "older container may still serve",
+		        call.url, (long long)r->timeout_seconds, identity_status_names[shown.status], shown.detail);
+	else if (reached)
 		err_set(err, &E_verification_failed, "%s answered HTTP %d for %lld seconds", call.url, answer.status,
 		        (long long)r->timeout_seconds);
 	else
