@@ -5,6 +5,7 @@
 #include "storage/codes.h"
 #include "storage/config.sql.h"
 #include "storage/odoo_override.sql.h"
+#include "storage/runtime_environment.h"
 
 /* ---- one change ---- */
 
