@@ -6,57 +6,17 @@ while its lease holds; what is due is claimed by one.
 """
 import concurrent.futures
 import dataclasses
-import pathlib
 import random
-import re
 import time
 
-import psycopg
 import pytest
-from psycopg import sql
 
+from engine import LEASE, Engine
 from sweep import FULL
 
 ROUNDS = 10000 if FULL else 1500
 RACES = 500 if FULL else 60
-LEASE, KIND = 15000, "leased"
-FILE = pathlib.Path(__file__).resolve().parents[2] / "storage" / "operation.sql"
 SLACK = 0.5           # seconds within which the model does not judge: its clock is read beside the statement
-
-
-class Engine:
-    """One connection with the engine's statements prepared."""
-
-    def __init__(self, url):
-        self.connection = psycopg.connect(url, autocommit=True)
-        parts = re.split(r"^-- name: (\w+)$", FILE.read_text(), flags=re.M)
-        for name, text in zip(parts[1::2], parts[2::2]):
-            if name in ("operation_submit", "operation_claim", "operation_heartbeat", "operation_checkpoint", "operation_finish"):
-                self.connection.execute(f"PREPARE {name} AS {text}")
-
-    def run(self, name, *values):
-        statement = sql.SQL("EXECUTE {}({})").format(sql.Identifier(name), sql.SQL(", ").join(map(sql.Literal, values)))
-        cursor = self.connection.execute(statement)
-        return cursor.fetchall() if cursor.description else cursor.rowcount
-
-    def submit(self, operation, offset):
-        self.run("operation_submit", operation, KIND, "p", "c", operation, True, "scope", operation, "f", "work", "{}", "{}", "t",
-                 "", offset, None)
-
-    def claim(self, owner, offset, limit=1):
-        """[(operation, fence)]"""
-        return [(row[0], row[8]) for row in self.run("operation_claim", limit, owner, LEASE, offset, KIND)]
-
-    def heartbeat(self, operation, fence, offset):
-        return self.run("operation_heartbeat", operation, fence, LEASE, offset) == 1
-
-    def checkpoint(self, operation, fence, offset, delay=None):
-        return len(self.run("operation_checkpoint", operation, fence, "work", "work", f'{{"by": {fence}}}', False, delay, LEASE, 0,
-                            "", "", offset, 0, '[{"event": "step", "phase": "work", "detail": {}}]', None)) == 1
-
-    def finish(self, operation, fence, offset):
-        return len(self.run("operation_finish", operation, fence, "pass", "work", "completed", "{}", None, "", "", "[]", offset, "",
-                            "", None)) == 1
 
 
 @dataclasses.dataclass
