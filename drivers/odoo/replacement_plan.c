@@ -182,6 +182,17 @@ static void check_live(struct planner *p)
 		      p->facts->live_error ? p->facts->live_error : "no answer from Dokploy");
 }
 
+const char *policy_host(struct arena *a, const char *domain)
+{
+	domain = lowered(a, trimmed(a, domain));
+	const char *scheme = strstr(domain, "://");
+	domain = scheme ? scheme + 3 : domain;
+	size_t n = strlen(domain);
+	while (n && domain[n - 1] == '/')
+		n--;
+	return arena_strndup(a, domain, n);
+}
+
 /* Every part must hold; only then is missing data regarded as meant. */
 static void check_prelaunch(struct planner *p)
 {
@@ -211,7 +222,7 @@ static void check_prelaunch(struct planner *p)
 		block(p, TOPIC_GENERAL, "The live target is not the one the prelaunch policy expects by name");
 	struct strings missing = { 0 };
 	for (size_t i = 0; i < policy->expected_domains.n; i++)
-		if (!strings_have(&p->live_hosts, lowered(p->a, policy->expected_domains.v[i])))
+		if (!strings_have(&p->live_hosts, policy_host(p->a, policy->expected_domains.v[i])))
 			strings_add(p->a, &missing, policy->expected_domains.v[i]);
 	if (policy->expected_domains.n == 0 || missing.n)
 		block(p, TOPIC_GENERAL, "The live target does not expose the domains the prelaunch policy expects: %s",
@@ -225,7 +236,8 @@ static void check_volumes(struct planner *p)
 	if (!p->facts->live)
 		return;
 	struct strings missing = blank_keys(p->a, &p->live_env, &odoo_volume_keys);
-	if (missing.n && !p->request->allow_empty_data)
+	bool is_meant = p->request->allow_empty_data && p->plan->approval_issue_url[0]; /* TREP-54 */
+	if (missing.n && !is_meant)
 		block(p, TOPIC_VOLUMES,
 		      "The live target's environment lacks %s: set the explicit volumes, or the data would be lost",
 		      joined(p->a, &missing));

@@ -69,4 +69,7 @@ bool lane_requires_runtime_identity(const struct lane *lane);
 /* The blockers as one text for an operation's error, cut at a sentence. */
 const char *replacement_blocked_text(struct arena *a, const struct replacement_plan *plan);
 
+/* A domain as policies are compared: lower-case, without scheme and trailing slashes. */
+const char *policy_host(struct arena *a, const char *domain);
+
 extern const struct strings odoo_volume_keys; /* ODOO_DATA_VOLUME, ODOO_LOG_VOLUME, ODOO_DB_VOLUME */

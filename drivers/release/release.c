@@ -46,7 +46,7 @@ static bool check_promote(struct arena *a, void *record, const char *path, struc
 
 /* clang-format off */
 #define LANE(member_, help_) \
-	{ .name = member_, .kind = FIELD_STR, .flags = REQUIRED | TRIMMED | NON_BLANK, .max = 100, \
+	{ .name = (member_), .kind = FIELD_STR, .flags = REQUIRED | TRIMMED | NON_BLANK, .max = 100, \
 	  .offset = offsetof(struct replacement_request, instance), .help = (help_) }
 #define RELEASE_FIELDS \
 	F_SCHEMA_VERSION(replacement_request), \

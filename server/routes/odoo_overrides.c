@@ -193,24 +193,24 @@ static bool put_website(struct call *c, struct odoo_override *o, const void *wis
 	return true;
 }
 
-static int by_text(const void *x, const void *y)
-{
-	return strcmp(*(const char *const *)x, *(const char *const *)y);
-}
-
-static struct json parameter_keys(struct arena *a, const struct odoo_override *o)
+static struct strings parameter_keys(struct arena *a, const struct odoo_override *o)
 {
 	struct strings keys = { 0 };
-	struct json list = json_array();
 	for (size_t i = 0; i < o->config_parameters.n; i++)
 		strings_add(a, &keys, o->config_parameters.v[i].key);
-	if (keys.n > 1)
-		qsort(keys.v, keys.n, sizeof(*keys.v), by_text);
-	for (size_t i = 0; i < keys.n; i++)
-		json_push(a, &list, json_of_str(keys.v[i]));
-	return list;
+	strings_sort(&keys);
+	return keys;
 }
 
+static const char *joined(struct arena *a, const struct strings *list)
+{
+	struct buf b = buf_in(a);
+	for (size_t i = 0; i < list->n; i++)
+		buf_printf(&b, "%s%s", i ? "," : "", list->v[i]);
+	return buf_cstr(&b);
+}
+
+/* The answer's records are its result, as texts (facts/odoo.md 1.1). */
 static SUSPENDS bool driver_change(struct call *c, change_fn change, bool is_website, struct err *err)
 {
 	const struct driver_override_body *body = c->body;
@@ -218,7 +218,7 @@ static SUSPENDS bool driver_change(struct call *c, change_fn change, bool is_web
 	const struct override_target target = { d->context, d->instance, d->source_label };
 	struct odoo_lane lane;
 	struct odoo_override record;
-	struct json records = json_object(), result = json_object();
+	struct json records = json_object(), result;
 	struct tx *tx;
 	if (!odoo_lane_of(c, body->product, d->context, d->instance, true, &lane, err) || !tx_begin(c->t, &tx, err))
 		return false;
@@ -231,8 +231,11 @@ static SUSPENDS bool driver_change(struct call *c, change_fn change, bool is_web
 	result = records;
 	if (is_website) {
 		json_set(c->arena, &result, "website_bootstrap", json_of_bool(true));
+		json_set_str(c->arena, &records, "website_bootstrap", "true");
 	} else {
-		json_set(c->arena, &result, "config_parameter_keys", parameter_keys(c->arena, &record));
+		const struct strings keys = parameter_keys(c->arena, &record);
+		json_set(c->arena, &result, "config_parameter_keys", json_of_strings(c->arena, &keys));
+		json_set_str(c->arena, &records, "config_parameter_keys", joined(c->arena, &keys));
 	}
 	const char *text = json_text(c->arena, &result);
 	call_store_answer(c, tx, &records, text);
@@ -444,7 +447,7 @@ static SUSPENDS bool overrides_show(struct call *c, struct err *err)
 	{                                                                                                              \
 		HTTP_POST, path_, summary_, handler_, .callers = CALLERS_WRITE_HUMAN, .action = "odoo_override.write", \
 		                                      .product = "=launchplane", .context = "body:context",            \
-		                                      .body = &body_, .idempotency = IDEMPOTENCY_OPTIONAL              \
+		                                      .body = &(body_), .idempotency = IDEMPOTENCY_OPTIONAL            \
 	}
 
 const struct route odoo_override_routes[] = {

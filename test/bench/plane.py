@@ -162,6 +162,14 @@ class Bench:
         path.write_text("\n".join(tags) + "\n", encoding="utf-8")
         return path, size
 
+    def copy_inventory(self, database):
+        """The same records for a peer: its table has them after this, under its own names."""
+        rows = self.query("SELECT context, instance, artifact_id, source_git_ref, updated_at, deployment_record_id, payload::text"
+                          " FROM launchplane_inventory")
+        with psycopg.connect(database, autocommit=True) as peer, peer.cursor() as cursor:
+            cursor.executemany("INSERT INTO inventory VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING", rows)
+            cursor.execute("VACUUM ANALYZE inventory")
+
     def last_write(self):
         """(idempotency row's payload, deployment, inventory, scope, leaf of the audit log) of some write that went through
         HTTP, for pgbench to repeat."""

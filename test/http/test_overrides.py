@@ -21,16 +21,18 @@ def website(lane, **site):
 
 
 def test_a_workflow_writes_the_base_url(plane, lane):
-    """OVR-11 to 17"""
+    """OVR-11 to 17; odoo 1.1: the records are the result"""
     answer = assert_accepted(plane.post(PARAMETER, parameter(lane), key="k"))
     assert answer["result"] == {**LANE, "config_parameter_keys": ["web.base.url"]}
+    assert answer["records"] == {**LANE, "config_parameter_keys": "web.base.url"}
     record = stored_overrides(plane)
     assert record["config_parameters"] == [
         {"key": "web.base.url", "value": {"source": "literal", "value": "https://shop.example.com", "secret_binding_id": ""}}]
     assert record["apply_on"] == ["deploy", "promotion"]
     assert record["source_label"] == "launchplane-service"
     again = assert_accepted(plane.post(PARAMETER, parameter(lane), key="k"))
-    assert again["replayed"] is True and again["result"] == answer["result"]
+    assert again["replayed"] is True
+    assert (again["result"], again["records"]) == (answer["result"], answer["records"])
     assert_rejected(plane.post(PARAMETER, parameter(lane, value="https://x"), key="k"), 409, "idempotency_key_reused")
 
 
@@ -39,6 +41,7 @@ def test_it_joins_what_is_there_and_reaches_the_lane(plane, lane):
         "attempted": True, "status": "pass", "applied_at": "2026-01-01T00:00:00Z", "detail": ""})
     answer = assert_accepted(plane.post(PARAMETER, parameter(lane)))
     assert answer["result"]["config_parameter_keys"] == ["mail.catchall.alias", "web.base.url"]
+    assert answer["records"]["config_parameter_keys"] == "mail.catchall.alias,web.base.url"
     record = stored_overrides(plane)
     assert record["apply_on"] == ["manual", "deploy", "promotion"]
     assert record["last_apply"] == {"attempted": False, "status": "skipped", "applied_at": "", "detail": ""}
@@ -64,6 +67,7 @@ def test_only_the_products_own_lanes(shared_plane, shared_lane):
 def test_a_workflow_writes_the_website(plane, lane):
     answer = assert_accepted(plane.post(WEBSITE, website(lane, name="Shop", homepage_url="/shop")))
     assert answer["result"] == {**LANE, "website_bootstrap": True}
+    assert answer["records"] == {**LANE, "website_bootstrap": "true"}
     assert stored_overrides(plane)["website_bootstrap"]["homepage_url"] == "/shop"
     assert_rejected(plane.post(WEBSITE, website(lane, homepage_url="shop")), 400, "invalid_request",
                     "override.website_bootstrap.homepage_url")

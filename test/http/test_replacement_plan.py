@@ -185,6 +185,14 @@ PROOFS = {
 }
 
 
+def test_a_policys_domains_are_compared_without_scheme_case_and_slash(plane, new_lane):
+    """odoo 3"""
+    new_lane.policies = rebuild_policy(new_lane, expected_domains=[f"https://{new_lane.host.upper()}/"])
+    new_lane.create_in_dokploy()
+    new_lane.prepare(plane)
+    assert plan(plane, new_lane, **REBUILD)["plan_status"] == "ready"
+
+
 @pytest.mark.parametrize("proof", PROOFS)
 def test_a_rebuild_without_one_proof_is_blocked(plane, new_lane, proof):
     """check 9, TREP-51, TREP-52, TREP-55"""
@@ -217,6 +225,17 @@ def test_a_missing_or_blank_volume_key_is_a_blocker_that_names_it(plane, new_lan
     result = plan(plane, new_lane)
     blocked(result, key)
     assert result["current_target"]["required_volume_keys_missing"] == [key]
+
+
+def test_the_flag_alone_does_not_make_missing_volumes_intended(plane, new_lane):
+    """TREP-54: only with the whole proof, or the lane would start with empty data by mistake"""
+    new_lane.policies = rebuild_policy(new_lane)
+    new_lane.live_env.pop("ODOO_DB_VOLUME")
+    new_lane.create_in_dokploy(running=False)
+    new_lane.prepare(plane)
+    blocked(plan(plane, new_lane, allow_empty_data=True), "ODOO_DB_VOLUME")
+    blocked(plan(plane, new_lane, **{**REBUILD, "confirmation": "other"}), "ODOO_DB_VOLUME")
+    assert plan(plane, new_lane, **REBUILD)["plan_status"] == "ready"
 
 
 def test_volume_drift_is_a_blocker(plane, new_lane):
