@@ -13,7 +13,7 @@ FILE = pathlib.Path(__file__).resolve().parents[2] / "storage" / "operation.sql"
 USED = ("operation_submit", "operation_claim", "operation_heartbeat", "operation_checkpoint", "operation_finish")
 # In the statement's order.
 SUBMIT = ("operation_id", "kind", "product", "context", "instance", "holds_lane", "idempotency_scope", "idempotency_key",
-          "request_fingerprint", "phase", "request", "actor", "trace_id", "traceparent", "offset", "leaf")
+          "request_fingerprint", "phase", "request", "actor", "trace_id", "traceparent", "offset", "leaf", "taken_by", "lease_ms")
 
 
 def statements():
@@ -29,7 +29,8 @@ def submission(**values):
     """The parameters of operation_submit; what is not given is as a first submission over HTTP has it, without a leaf."""
     usual = {"kind": KIND, "product": "p", "context": "c", "instance": values["operation_id"], "holds_lane": True,
              "idempotency_scope": "scope", "idempotency_key": values["operation_id"], "request_fingerprint": "f", "phase": "work",
-             "request": "{}", "actor": "{}", "trace_id": "t", "traceparent": "", "offset": 0, "leaf": None}
+             "request": "{}", "actor": "{}", "trace_id": "t", "traceparent": "", "offset": 0, "leaf": None,
+             "taken_by": None, "lease_ms": LEASE}
     values = {**usual, **values}
     assert len(SUBMIT) == parameters(statements()["operation_submit"]), "engine.py does not know operation_submit's parameters"
     return [values[name] for name in SUBMIT]
@@ -53,7 +54,7 @@ class Engine:
 
     def claim(self, owner, offset, limit=1):
         """[(operation, fence)]"""
-        return [(row[0], row[8]) for row in self.run("operation_claim", limit, owner, LEASE, offset, KIND)]
+        return [(row[0], row[8]) for row in self.run("operation_claim", limit, owner, LEASE, offset, KIND, None)]
 
     def heartbeat(self, operation, fence, offset):
         return self.run("operation_heartbeat", operation, fence, LEASE, offset) == 1

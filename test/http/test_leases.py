@@ -22,11 +22,24 @@ SLACK = 0.5           # seconds within which the model does not judge: its clock
 @dataclasses.dataclass
 class Known:
     """What the model knows of an operation."""
-    due: float                # when it may be claimed: its wake-up, or the end of its lease
+    due: float                # when it may be claimed at the latest: its wake-up, or the end of its lease
+    early: float = 0          # and at the earliest, where the model cannot tell
     fence: int = 0
     leased: bool = False
     finished: bool = False
     steps: int = 0
+
+    def wakes(self, at):
+        self.early = self.due = at
+
+    def goes_on(self, now):
+        """A checkpoint under the same lease: it stays if three fifths of it are left, and is no longer than a lease may be."""
+        left = (self.due - now) / (LEASE / 1000)
+        near = SLACK / (LEASE / 1000)
+        if not 0.6 - near < left < 1 + near:
+            self.wakes(now + LEASE / 1000)
+        elif not 0.6 + near < left < 1 - near:
+            self.early, self.due = min(self.early, now + LEASE / 1000), max(self.due, now + LEASE / 1000)
 
 
 class Model:
@@ -34,15 +47,16 @@ class Model:
         self.operations = {}
 
     def submitted(self, operation, now):
-        self.operations[operation] = Known(due=now)
+        self.operations[operation] = Known(due=now, early=now)
 
     def claimed(self, got, limit, now):
         for operation, fence in got:
             known = self.operations[operation]
             assert not known.finished, f"{operation} is finished and was claimed"
             assert fence == known.fence + 1, f"{operation}: fence {known.fence} became {fence}"
-            assert known.due <= now + SLACK, f"{operation} was claimed {known.due - now:.1f} s before it was due"
-            known.fence, known.leased, known.due = fence, True, now + LEASE / 1000
+            assert known.early <= now + SLACK, f"{operation} was claimed {known.early - now:.1f} s before it was due"
+            known.fence, known.leased = fence, True
+            known.wakes(now + LEASE / 1000)
         if len(got) < limit:
             names = {operation for operation, _ in got}
             left = [name for name, known in self.operations.items()
@@ -57,7 +71,7 @@ class Model:
             assert holds, f"{operation}: a write under fence {fence} while {known}"
             assert known.due > now - SLACK, f"{operation}: a write {now - known.due:.1f} s after the lease"
         elif holds:
-            assert known.due < now + SLACK, f"{operation}: refused although the lease holds {known.due - now:.1f} s more"
+            assert known.early < now + SLACK, f"{operation}: refused although the lease holds {known.early - now:.1f} s more"
         return happened
 
 
@@ -84,12 +98,16 @@ def test_a_late_worker_writes_nothing_whatever_the_clock_does(database, seed):
             late_tries += fence != known.fence or known.due < now
             if what < 0.6:
                 if model.wrote(operation, fence, engine.heartbeat(operation, fence, offset), now):
-                    known.due = now + LEASE / 1000
+                    known.wakes(now + LEASE / 1000)
             elif what < 0.93:
                 delay = chance.choice([None, 1000, 20000])
                 if model.wrote(operation, fence, engine.checkpoint(operation, fence, offset, delay), now):
                     known.steps += 1
-                    known.leased, known.due = delay is None, now + (LEASE if delay is None else delay) / 1000
+                    known.leased = delay is None
+                    if known.leased:
+                        known.goes_on(now)
+                    else:
+                        known.wakes(now + delay / 1000)
             elif model.wrote(operation, fence, engine.finish(operation, fence, offset), now):
                 known.finished = True
             if len(held) > 60:
