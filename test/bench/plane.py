@@ -41,6 +41,8 @@ def queries():
 
 def with_values(sql, values):
     """$1, $2, ... replaced by pgbench expressions."""
+    if len(values) != (wanted := max(int(n) for n in re.findall(r"\$([0-9]+)", sql))):
+        raise Missing(f"a statement of storage/ takes {wanted} parameters and is given {len(values)}")
     return re.sub(r"\$([0-9]+)", lambda m: values[int(m.group(1)) - 1], sql)
 
 
@@ -91,6 +93,11 @@ class Bench:
         self.stop_service()
         self.cluster.stop()
         self.doubles.stop()
+
+    def kinds(self):
+        """The operation kinds of the service that is measured."""
+        _, out, _ = run_to_end("docs", "print", "operation-kinds", settings={})
+        return re.findall(r"^## `?(\w+)", out, re.M)
 
     def connect(self):
         return psycopg.connect(self.database, autocommit=True)
