@@ -67,14 +67,19 @@ FINDINGS = {
 def test_a_finding_and_its_order(plane, lane, code, number):
     """Told by a dry-run; an apply is refused with it and changes nothing"""
     FINDINGS[code][number](plane)
+    row = plane.doubles.dokploy.state.composes[lane.compose_id]
+    row["env"] = row["env"].replace(lane.secrets["ODOO_ADMIN_PASSWORD"], "other")      # there is something to write
     judged = live.look(plane, lane)["runtime_key_safety"]
     assert judged["status"] == "fail"
     found = [finding for finding in judged["findings"] if finding["binding_key"] == KEY]
     assert [finding["code"] for finding in found] == [code]
     assert found[0].keys() == {"code", "binding_key", "binding_id", "secret_id", "secret_class", "detail"} and found[0]["detail"]
     assert judged["target"] == {"context": "shop", "instance": "testing", "environment_class": "testing"}
-    refused = assert_rejected(live.apply(plane, lane), 400, "runtime_key_safety_failed")
-    assert f"{KEY}: {code}" in refused["error"]["message"]
+    if (code, number) in (("binding_missing", 0), ("binding_disabled", 0)):    # then the value is missing first of all
+        assert KEY in assert_rejected(live.apply(plane, lane), 409, "runtime_secret_values_missing")["error"]["message"]
+    else:
+        refused = assert_rejected(live.apply(plane, lane), 400, "runtime_key_safety_failed")
+        assert f"{KEY}: {code}" in refused["error"]["message"]
     assert plane.doubles.dokploy.mutations() == []
 
 
