@@ -1,4 +1,5 @@
 /* The program: finds the command, reads its options, runs it. */
+#include "core/hidden.h"
 #include "core/log.h"
 #include "server/cli/client.h"
 
@@ -153,6 +154,7 @@ static int run(struct arena *a, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	core_dumps_forbid();
 	signal(SIGPIPE, SIG_IGN);
 	struct arena *a = arena_new();
 	int code = run(a, argc, argv);

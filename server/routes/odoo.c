@@ -141,16 +141,13 @@ bool odoo_submit(struct call *c, const struct op_kind *kind, const char *product
 	submission.instance = instance;
 	submission.request = request;
 	submission.holds_lane = true;
-	enum submit_outcome outcome;
-	const char *operation_id, *document;
-	if (!operation_submit(c->t, &submission, &outcome, &operation_id, &document, err)) {
+	struct op_submitted submitted;
+	if (!runner_submit(c->t, c->app->runner, &submission, &submitted, err)) {
 		if (err_is(err, kind->busy))
-			call_error_member(c, "operation", document);
+			call_error_member(c, "operation", submitted.document);
 		return false;
 	}
-	if (outcome == SUBMIT_CREATED)
-		runner_kick(c->app->runner);
-	return accept_operation(c, id_record, operation_id, document, err);
+	return accept_operation(c, id_record, submitted.operation_id, submitted.document, err);
 }
 
 static SUSPENDS bool replacement_apply_route(struct call *c, struct err *err)

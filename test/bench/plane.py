@@ -41,6 +41,8 @@ def queries():
 
 def with_values(sql, values):
     """$1, $2, ... replaced by pgbench expressions."""
+    if len(values) != (wanted := max(int(n) for n in re.findall(r"\$([0-9]+)", sql))):
+        raise Missing(f"a statement of storage/ takes {wanted} parameters and is given {len(values)}")
     return re.sub(r"\$([0-9]+)", lambda m: values[int(m.group(1)) - 1], sql)
 
 
@@ -91,6 +93,11 @@ class Bench:
         self.stop_service()
         self.cluster.stop()
         self.doubles.stop()
+
+    def kinds(self):
+        """The operation kinds of the service that is measured."""
+        _, out, _ = run_to_end("docs", "print", "operation-kinds", settings={})
+        return re.findall(r"^## `?(\w+)", out, re.M)
 
     def connect(self):
         return psycopg.connect(self.database, autocommit=True)
@@ -154,6 +161,14 @@ class Bench:
         path = self.directory / "tags"
         path.write_text("\n".join(tags) + "\n", encoding="utf-8")
         return path, size
+
+    def copy_inventory(self, database):
+        """The same records for a peer: its table has them after this, under its own names."""
+        rows = self.query("SELECT context, instance, artifact_id, source_git_ref, updated_at, deployment_record_id, payload::text"
+                          " FROM launchplane_inventory")
+        with psycopg.connect(database, autocommit=True) as peer, peer.cursor() as cursor:
+            cursor.executemany("INSERT INTO inventory VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING", rows)
+            cursor.execute("VACUUM ANALYZE inventory")
 
     def last_write(self):
         """(idempotency row's payload, deployment, inventory, scope, leaf of the audit log) of some write that went through
