@@ -4,6 +4,7 @@
  *   db_schedule.c  who gets which connection
  *   db_link.c      one libpq connection on the loop: resolve, connect, watch, break
  *   db_pipeline.c  statements into a connection, results out of it
+ *   db_many.c      statements that store many items at once
  *   db_tx.c        transactions
  *   db_rows.c      rows, and SQLSTATE to struct err
  *   db_listen.c    LISTEN
@@ -85,6 +86,7 @@ struct request {
 	size_t n_params;
 	uint64_t seq; /* age */
 	PGresult *res;
+	struct request *beside; /* the next item of the same statement */
 	struct conn **conn; /* where a transaction's connection goes */
 };
 
@@ -211,6 +213,16 @@ bool conn_send_group(struct conn *c);
 void conn_ops(struct conn *c);
 uint64_t conn_waiting_since(const struct conn *c);
 void conn_memory_free(struct conn *c);
+
+/* Of db_many.c. The text form of a parameter; a number's goes into buffer. NULL is null. */
+#define NUMBER_MAX 24
+const char *param_text(const struct param *p, char buffer[NUMBER_MAX], size_t *n);
+/* An array of one parameter of each item, in PostgreSQL's binary form. malloc'ed. */
+char *many_array(const struct param *const *items, size_t n_items, size_t param, size_t *size);
+/* Links group[i] and what can go into one statement with it (request.beside), and marks in is_taken whatever it took. */
+struct request *many_gather(struct request *const *group, unsigned n, unsigned i, bool *is_taken);
+/* One row each. Takes res. */
+void many_hand_out(struct request *first, PGresult *res);
 
 /* db_tx.c */
 void tx_statement_failed(struct tx *tx, const PGresult *res);
