@@ -131,6 +131,8 @@ static bool argument_value(const struct settings *s, const struct argument *g, s
 		return read_env_file(s->arena, text, out, err);
 	case ARGUMENT_JSON:
 		return json_parse(s->arena, text, strlen(text), g->flag, out, err);
+	case ARGUMENT_FILE:
+		return read_input(s->arena, text, out, err);
 	case ARGUMENT_LIST:
 		*out = lines_of(s->arena, text);
 		return true;

@@ -18,6 +18,7 @@ enum argument_kind {
 	ARGUMENT_ENV_FILE, /* a file of KEY=VALUE lines: an object of texts */
 	ARGUMENT_LIST,     /* a flag that may be given several times: a list of texts */
 	ARGUMENT_JSON,     /* a JSON document */
+	ARGUMENT_FILE,     /* a file that holds a JSON object */
 };
 
 struct argument {
