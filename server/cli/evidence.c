@@ -19,7 +19,30 @@ static const struct api_call inventory_status = { "GET", "/v1/inventory/{context
 	                                          .member = "inventory" };
 static const struct api_call preview_show = { "GET", "/v1/previews/{preview_id}", .member = "record" };
 static const struct api_call preview_history = { "GET", "/v1/previews/{preview_id}/history", 0 };
-static const struct api_call generation_write = { "POST", "/v1/evidence/previews/generations", 0 };
+static const struct setting product_settings[] = {
+	{ "--product", NULL, NULL, "NAME", "The product, as in its profile", 0 },
+	{ 0 },
+};
+static const struct setting generation_settings[] = {
+	{ "--preview-input-file", NULL, NULL, "FILE", "The preview, without --input-file", 0 },
+	{ "--generation-input-file", NULL, NULL, "FILE", "Its build, without --input-file", 0 },
+	{ 0 },
+};
+static const struct argument generation_arguments[] = {
+	{ "--product", "product" },
+	{ "--preview-input-file", "preview", ARGUMENT_JSON_FILE },
+	{ "--generation-input-file", "generation", ARGUMENT_JSON_FILE },
+	{ 0 },
+};
+static const struct setting *const generation_options[] = { product_settings,     generation_settings, input_settings,
+	                                                    idempotency_settings, client_settings,     NULL };
+static const struct api_call generation_write = { "POST", "/v1/evidence/previews/generations", generation_arguments,
+	                                          .flags = API_FLAGS_DO };
+static const struct argument product_arguments[] = { { "--product", "product", .is_required = true }, { 0 } };
+static const struct setting *const destroy_options[] = { product_settings, input_settings, idempotency_settings,
+	                                                 client_settings, NULL };
+static const struct api_call preview_destroy = { "POST", "/v1/evidence/previews/destroyed", product_arguments,
+	                                         .input_member = "destroy" };
 static const struct api_call destroyed_write = { "POST", "/v1/evidence/previews/destroyed", 0 };
 static const struct api_call artifact_show = { "GET", "/v1/artifacts/{artifact_id}", .member = "record" };
 static const struct api_call tuple_show = { "GET", "/v1/release-tuples/{context}/{channel}", .member = "record" };
@@ -117,13 +140,15 @@ const struct command evidence_commands[] = {
 	  derive_options, api_run, &from_deployment },
 	{ "inventory", "write-from-promotion", "Make a lane's inventory from a stored promotion", NULL, 0,
 	  derive_options, api_run, &from_promotion },
+	{ "launchplane-previews", "destroy-preview", "Note that a preview was torn down: when, and why", NULL, 0,
+	  destroy_options, api_run, &preview_destroy },
 	{ "launchplane-previews", "history", "A preview and its builds, newest first", "PREVIEW_ID", 1, show_options,
 	  api_run, &preview_history },
 	{ "launchplane-previews", "show", "One preview", "PREVIEW_ID", 1, show_options, api_run, &preview_show },
 	{ "launchplane-previews", "write-destroyed", "Hand in that a preview was torn down", NULL, 0, write_options,
 	  api_run, &destroyed_write },
 	{ "launchplane-previews", "write-from-generation", "Hand in a preview and one of its builds", NULL, 0,
-	  write_options, api_run, &generation_write },
+	  generation_options, api_run, &generation_write },
 	{ "promotions", "show", "One promotion", "RECORD_ID", 1, show_options, api_run, &promotion_show },
 	{ "promotions", "write", "Hand in a promotion made elsewhere", NULL, 0, write_options, api_run,
 	  &promotion_write },

@@ -357,3 +357,24 @@ def test_each_command_does_its_request(plane, tmp_path):
     assert PREVIEW_ID in cli("launchplane-previews", "history", PREVIEW_ID).out
     write("launchplane-previews", "write-destroyed", destroyed(9))
     assert cli("launchplane-previews", "show", PREVIEW_ID).fields()["state"] == "destroyed"
+
+
+def test_a_previews_parts_come_from_files_of_their_own(plane, tmp_path):
+    """PREV-15, PREV-20: --preview-input-file with --generation-input-file, and the bare record of a destruction"""
+    cli, whole = Cli(plane), generation()
+    paths = {}
+    for name, document in {"preview": whole["preview"], "generation": whole["generation"], "destroy": destroyed(9)["destroy"]}.items():
+        paths[name] = tmp_path / name
+        paths[name].write_text(json.dumps(document))
+    parts = ("--preview-input-file", str(paths["preview"]), "--generation-input-file", str(paths["generation"]))
+    lacking = cli("launchplane-previews", "write-from-generation", *parts)
+    assert lacking.code == 1 and "product" in lacking.err
+    done = cli("launchplane-previews", "write-from-generation", "--product", PRODUCT, *parts)
+    assert done.code == 0, done
+    assert cli("launchplane-previews", "show", PREVIEW_ID).fields()["state"] == "active"
+    assert cli("launchplane-previews", "destroy-preview", "--input-file", str(paths["destroy"])).code == 1
+    ended = cli("launchplane-previews", "destroy-preview", "--product", PRODUCT, "--input-file", str(paths["destroy"]))
+    assert ended.code == 0, ended
+    assert cli("launchplane-previews", "show", PREVIEW_ID).fields()["state"] == "destroyed"
+    again = cli("launchplane-previews", "destroy-preview", "--product", PRODUCT, "--input-file", str(tmp_path / "nothing"))
+    assert again.code == 1 and "nothing" in again.err

@@ -115,6 +115,8 @@ def test_relabel_changes_label_and_time_only(env):
     assert result["record"]["source_label"] == "reviewed"
     assert stored(env, "global")["env"] == {"A": "1"} and stored(env, "global")["source_label"] == "reviewed"
     assert env("relabel", *place("context", "shop"), "--source-label", "x").code == 1
+    unsaid = env("relabel", *place("global"))
+    assert unsaid.code == 1 and "--source-label" in unsaid.err and stored(env, "global")["source_label"] == "reviewed"
 
 
 def test_list_shows_keys_and_never_values(env):

@@ -44,13 +44,12 @@ def unclassified(plane):
 
 
 FINDINGS = {
-    "binding_missing": [without_binding,
-                        lambda plane: (binding(plane, "elsewhere", "other", "testing"), without_binding(plane))],
+    "binding_missing": [lambda plane: (binding(plane, "elsewhere", "other", "testing"), without_binding(plane))],
     "ambiguous_binding": [lambda plane: binding(plane, "second", "shop", "testing"),
                           lambda plane: (binding(plane, "c1", "shop", ""), binding(plane, "c2", "shop", ""), without_binding(plane)),
                           # whatever else is wrong with it
                           lambda plane: (binding(plane, "second", "shop", "testing", "disabled"), unclassified(plane))],
-    "binding_disabled": [disabled, lambda plane: (disabled(plane), binding(plane, "wider", "shop", ""), unclassified(plane))],
+    "binding_disabled": [lambda plane: (disabled(plane), binding(plane, "wider", "shop", ""), unclassified(plane))],
     "unclassified_binding": [unclassified],
     "secret_class_not_allowed": [lambda plane: rule(plane, secret_class="prod_only", allowed_contexts=["other"]),
                                  lambda plane: rule(plane, secret_class="preview")],
@@ -75,12 +74,16 @@ def test_a_finding_and_its_order(plane, lane, code, number):
     assert [finding["code"] for finding in found] == [code]
     assert found[0].keys() == {"code", "binding_key", "binding_id", "secret_id", "secret_class", "detail"} and found[0]["detail"]
     assert judged["target"] == {"context": "shop", "instance": "testing", "environment_class": "testing"}
-    if (code, number) in (("binding_missing", 0), ("binding_disabled", 0)):    # then the value is missing first of all
-        assert KEY in assert_rejected(live.apply(plane, lane), 409, "runtime_secret_values_missing")["error"]["message"]
-    else:
-        refused = assert_rejected(live.apply(plane, lane), 400, "runtime_key_safety_failed")
-        assert f"{KEY}: {code}" in refused["error"]["message"]
+    refused = assert_rejected(live.apply(plane, lane), 400, "runtime_key_safety_failed")
+    assert f"{KEY}: {code}" in refused["error"]["message"]
     assert plane.doubles.dokploy.mutations() == []
+
+
+@pytest.mark.parametrize("change", [without_binding, disabled])
+def test_a_secret_that_has_no_binding_at_all_has_no_value(plane, lane, change):
+    change(plane)
+    answer = live.apply(plane, lane)
+    assert KEY in assert_rejected(answer, 409, "runtime_secret_values_missing")["error"]["message"]
 
 
 @pytest.mark.parametrize("change", [
