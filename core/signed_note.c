@@ -4,6 +4,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,12 +27,9 @@ static void md_free(EVP_MD_CTX **p)
 static void key_hash(const char *name, const unsigned char public_key[32], unsigned char out[HASH_N])
 {
 	unsigned char text[100 + 2 + 32], digest[SHA256_N];
-	size_t n = strlen(name);
-	memcpy(text, name, n);
-	text[n] = '\n';
-	text[n + 1] = 1; /* Ed25519 */
-	memcpy(text + n + 2, public_key, 32);
-	sha256(text, n + 2 + 32, digest);
+	size_t n = (size_t)snprintf((char *)text, sizeof text, "%s\n\1", name); /* 1: Ed25519 */
+	memcpy(text + n, public_key, 32);
+	sha256(text, n + 32, digest);
 	memcpy(out, digest, HASH_N);
 }
 

@@ -1,0 +1,64 @@
+"""GET of an inventory record of 2 KB, token verified and policy checked, beside pgbench and the fastify peer (P2); and the same
+answered 304, beside nginx doing so (P1)."""
+import machine
+from plane import LANES, queries, with_values
+
+
+def scripts(run):
+    """The select for pgbench: alone, and 16 of them in a pipeline."""
+    bench = run.bench
+    sql = " ".join(with_values(queries()["inventory_read"], [f"'{bench.lane.context}'", "('lane' || :i)"]).split())
+    script, together = bench.directory / "read.sql", bench.directory / "read16.sql"
+    script.write_text(f"\\set i random(0, {LANES - 1})\n{sql};\n", encoding="utf-8")
+    sets = "\n".join(f"\\set i{k} random(0, {LANES - 1})" for k in range(16))
+    many = "\n".join(f"{sql};".replace(":i", f":i{k}") for k in range(16))
+    together.write_text(f"{sets}\n\\startpipeline\n{many}\n\\endpipeline\n", encoding="utf-8")
+    return script, together
+
+
+def measure(run):
+    bench = run.bench
+    tags, size = bench.seed_lanes()
+    script, together = scripts(run)
+    peer = run.fastify("GET inventory beside fastify")
+    if peer:
+        bench.copy_inventory(peer.database)
+    nginx = machine.Nginx(bench.directory / "nginx-read", "ok").start()
+    clients = (1, 4) if run.options.quick else (1, 4, 16)
+    programs = []
+    for n in run.options.connections:    # what is compared is measured one after the other
+        for limit in clients[:1] if n == 1 else clients[1:]:
+            programs.append(lambda n=n, limit=limit: run.sql("pgbench", script, limit, beside=n))
+        programs.append(lambda n=n: run.ask("read", n))
+        programs.append(lambda n=n: ("304", n, run.ask("unchanged", n, BENCH_TAGS=str(tags))[2]))
+        programs.append(lambda n=n: run.ask("health", n, "nginx 304", nginx.url, nginx.process.pid, BENCH_PATH="/unchanged"))
+        if peer:
+            programs.append(lambda n=n: run.ask("read", n, "fastify", peer.url, peer.pid))
+    programs.append(lambda: run.sql("pgbench, 16 in a pipeline", together, 4, statements=16))
+    try:
+        run.rounds("read", *programs)
+    finally:
+        nginx.stop()
+    for n in run.options.connections:
+        rows(run, n, size, peer)
+    n = run.options.connections[-1]
+    run.row(f"GET inventory, {n} connections", "pgbench, 16 selects in a pipeline, 4 clients",
+            run.ratios("read", n, ("read", "pgbench, 16 in a pipeline"), 4), goal="P2", **run.figures("read", n))
+
+
+def rows(run, n, size, peer):
+    limit = run.best("read", n)
+    beside = ("read", "pgbench"), (limit, n)
+    what = f"GET inventory, {size} byte record, {n} connections"
+    against = f"pgbench, the same prepared select, {limit} client{'s' if limit > 1 else ''}"
+    run.row(what, against, run.ratios("read", n, *beside), goal="P2", at_least=1.1 if n > 1 else None, **run.figures("read", n),
+            work_ratio=run.ratio("read", n, *beside, "work_us"))
+    if n == 1:
+        run.row("the same: p50", against, run.ratios("read", 1, *beside, "p50_us"), goal="P2", at_most=1.4)
+    if peer:
+        run.row(what, "fastify", run.ratios("read", n, ("read", "fastify"), n), goal="P2", at_least=4 if n > 1 else None)
+    run.measured["unchanged", "service", n] = run.measured["read", "304", n]
+    run.row(f"GET inventory answered 304, {n} connections", against, run.ratios("unchanged", n, *beside), **run.figures("unchanged", n))
+    run.row(f"GET inventory answered 304, {n} connections", "nginx returning 304",
+            run.ratios("unchanged", n, ("read", "nginx 304"), n), goal="P1", at_least=0.95 if n > 1 else None, **run.figures("unchanged", n),
+            p99_ratio=run.ratio("unchanged", n, ("read", "nginx 304"), n, "p99_us"))
