@@ -40,9 +40,13 @@ const struct contract target_backfill_contract =
 
 struct backfill_state {
 	bool written;
+	const char *digest;      /* of the plan that is carried out */
+	const struct json *plan; /* of a refusal because the pinned plan is not this one */
 };
 static const struct field state_fields[] = {
 	F_BOOL(backfill_state, written, 0),
+	F_STR(backfill_state, digest, 0),
+	F_JSON(backfill_state, plan, 0),
 	F_END,
 };
 static const struct contract state_contract = CONTRACT(backfill_state, state_fields, "What a backfill did");
@@ -83,6 +87,25 @@ struct json target_backfill_result(struct arena *a, const struct target_backfill
 	return o;
 }
 
+/* The plan as it is now, held against the pinned one: records may have changed since the route looked. */
+static SUSPENDS bool check_plan(struct task *t, const struct target_backfill *r, struct backfill_state *s,
+                                struct err *err)
+{
+	struct rows rows;
+	struct json *plan = ARENA_NEW(t->arena, struct json);
+	if (!db_query(t, &Q_provider_target_backfill_plan,
+	              PARAMS(P_TEXT(r->provider_id), P_TEXT(r->context), P_TEXT(r->instance)), &rows, err))
+		return false;
+	const char *text = row_text(&rows, 0, 0);
+	if (!json_parse(t->arena, text, strlen(text), "the report", plan, err))
+		return false;
+	s->digest = target_backfill_digest(t->arena, plan);
+	if (plan_check(r->plan_digest, s->digest, err))
+		return true;
+	s->plan = plan;
+	return false;
+}
+
 /* The insert travels with the operation's end: report and row are one commit. */
 static SUSPENDS enum phase_outcome backfill_write(struct task *t, struct operation *op, struct err *err)
 {
@@ -90,8 +113,8 @@ static SUSPENDS enum phase_outcome backfill_write(struct task *t, struct operati
 	struct backfill_state *s = op->state;
 	struct rows rows;
 	struct json report;
-	if (!db_query(t, &Q_provider_target_backfill_lane, PARAMS(P_TEXT(op->context), P_TEXT(op->instance)), &rows,
-	              err))
+	if (!check_plan(t, r, s, err) || !db_query(t, &Q_provider_target_backfill_lane,
+	                                           PARAMS(P_TEXT(op->context), P_TEXT(op->instance)), &rows, err))
 		return PHASE_FAILED;
 	const char *text = row_text(&rows, 0, 1);
 	if (!json_parse(t->arena, text, strlen(text), "the report", &report, err))
@@ -101,8 +124,21 @@ static SUSPENDS enum phase_outcome backfill_write(struct task *t, struct operati
 		operation_write(t, op, &Q_provider_target_insert, PARAMS(P_TEXT(op->context), P_TEXT(op->instance)));
 	struct json *result = ARENA_NEW(t->arena, struct json);
 	*result = target_backfill_result(t->arena, r, &report);
+	json_set_str(t->arena, result, "plan_digest", s->digest);
 	op->result = result;
 	return PHASE_DONE;
+}
+
+static void conclude(struct task *t, struct operation *op, const struct err *failure)
+{
+	const struct backfill_state *s = op->state;
+	if (!failure || !s->plan)
+		return;
+	struct json *result = ARENA_NEW(t->arena, struct json);
+	*result = target_backfill_result(t->arena, op->request, s->plan);
+	json_set_str(t->arena, result, "plan_digest", s->digest);
+	json_set(t->arena, result, "plan", *s->plan);
+	op->result = result;
 }
 
 /* clang-format off */
@@ -121,4 +157,5 @@ const struct op_kind target_backfill_kind = {
 	.request = &target_backfill_contract,
 	.state = &state_contract,
 	.phases = phases,
+	.conclude = conclude,
 };

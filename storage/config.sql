@@ -38,26 +38,6 @@ SELECT (SELECT payload FROM launchplane_dokploy_targets WHERE context = $1 AND i
        (SELECT payload FROM launchplane_dokploy_target_ids WHERE context = $1 AND instance = $2),
        (SELECT payload FROM launchplane_provider_targets WHERE context = $1 AND instance = $2);
 
--- name: dokploy_target_upsert
-INSERT INTO launchplane_dokploy_targets (context, instance, updated_at, payload)
-VALUES ($1, $2, $3, $4::json)
-ON CONFLICT (context, instance) DO UPDATE SET updated_at = excluded.updated_at, payload = excluded.payload;
-
--- name: dokploy_target_id_upsert
-INSERT INTO launchplane_dokploy_target_ids (context, instance, target_id, updated_at, payload)
-VALUES ($1, $2, $3, $4, $5::json)
-ON CONFLICT (context, instance) DO UPDATE
-   SET target_id = excluded.target_id, updated_at = excluded.updated_at, payload = excluded.payload;
-
--- name: provider_target_upsert
-INSERT INTO launchplane_provider_targets
-    (context, instance, provider_id, target_category, target_id, display_name, provider_target_type, updated_at, payload)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::json)
-ON CONFLICT (context, instance) DO UPDATE
-   SET provider_id = excluded.provider_id, target_category = excluded.target_category, target_id = excluded.target_id,
-       display_name = excluded.display_name, provider_target_type = excluded.provider_target_type,
-       updated_at = excluded.updated_at, payload = excluded.payload;
-
 -- name: runtime_environment_read_for_update
 SELECT payload FROM launchplane_runtime_environments
  WHERE scope = $1 AND context = $2 AND instance = $3

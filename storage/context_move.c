@@ -90,6 +90,41 @@ static void remember(struct arena *a, struct product_profile *p, const char *con
 		strings_add(a, &p->historical_contexts, context);
 }
 
+/* What the lanes are expected to have follows them: a requirement of the old context would apply to no lane any more,
+ * and what it asks for would never reach a live target again. One that the new context has already is dropped. */
+static bool move_expectations(const struct context_cutover *r, struct expected_config *e)
+{
+	size_t kept = 0;
+	bool moves = false;
+	for (size_t i = 0; i < e->runtime_environment_keys.n; i++) {
+		struct expected_runtime_key k = e->runtime_environment_keys.v[i], *v = e->runtime_environment_keys.v;
+		bool is_there = false, is_old = strcmp(k.context, r->source_context) == 0;
+		moves |= is_old;
+		k.context = is_old ? r->target_context : k.context;
+		for (size_t o = 0; o < kept; o++)
+			is_there |= strcmp(v[o].key, k.key) == 0 && strcmp(v[o].context, k.context) == 0 &&
+			            strcmp(v[o].instance, k.instance) == 0;
+		if (!is_there)
+			v[kept++] = k;
+	}
+	e->runtime_environment_keys.n = kept;
+	kept = 0;
+	for (size_t i = 0; i < e->managed_secret_bindings.n; i++) {
+		struct expected_secret_binding b = e->managed_secret_bindings.v[i], *v = e->managed_secret_bindings.v;
+		bool is_there = false, is_old = strcmp(b.context, r->source_context) == 0;
+		moves |= is_old;
+		b.context = is_old ? r->target_context : b.context;
+		for (size_t o = 0; o < kept; o++)
+			is_there |= strcmp(v[o].binding_key, b.binding_key) == 0 &&
+			            strcmp(v[o].integration, b.integration) == 0 &&
+			            strcmp(v[o].context, b.context) == 0 && strcmp(v[o].instance, b.instance) == 0;
+		if (!is_there)
+			v[kept++] = b;
+	}
+	e->managed_secret_bindings.n = kept;
+	return moves;
+}
+
 bool cutover_profile(struct arena *a, const struct context_cutover *r, struct product_profile *p)
 {
 	const char *target = r->target_context;
@@ -111,6 +146,7 @@ bool cutover_profile(struct arena *a, const struct context_cutover *r, struct pr
 		p->preview.context = target;
 		moves = true;
 	}
+	moves |= move_expectations(r, &p->expected_config);
 	remember(a, p, r->source_context, target);
 	for (size_t i = 0; i < p->historical_contexts.n; i++)
 		if (strcmp(p->historical_contexts.v[i], target) != 0)
@@ -120,8 +156,14 @@ bool cutover_profile(struct arena *a, const struct context_cutover *r, struct pr
 	return changes;
 }
 
-static struct json profile_json(struct arena *a, const struct product_profile *p, bool changes)
+static struct json profile_json(struct arena *a, const struct context_cutover *r, const struct product_profile *p,
+                                bool changes)
 {
+	int64_t keys = 0, bindings = 0;
+	for (size_t i = 0; i < p->expected_config.runtime_environment_keys.n; i++)
+		keys += strcmp(p->expected_config.runtime_environment_keys.v[i].context, r->target_context) == 0;
+	for (size_t i = 0; i < p->expected_config.managed_secret_bindings.n; i++)
+		bindings += strcmp(p->expected_config.managed_secret_bindings.v[i].context, r->target_context) == 0;
 	struct json o = json_object(), lanes = json_object(), history = json_array();
 	for (size_t i = 0; i < p->lanes.n; i++)
 		json_set_str(a, &lanes, p->lanes.v[i].instance, p->lanes.v[i].context);
@@ -132,6 +174,8 @@ static struct json profile_json(struct arena *a, const struct product_profile *p
 	json_set(a, &o, "lane_contexts", lanes);
 	json_set_str(a, &o, "preview_context", p->preview.enabled ? p->preview.context : "");
 	json_set(a, &o, "historical_contexts", history);
+	json_set(a, &o, "expected_key_count", json_of_int(keys));
+	json_set(a, &o, "expected_binding_count", json_of_int(bindings));
 	return o;
 }
 
@@ -158,7 +202,7 @@ bool cutover_plan(struct tx *tx, const struct context_cutover *r, const struct p
 	json_set_str(a, out, "product", r->product);
 	json_set_str(a, out, "source_context", r->source_context);
 	json_set_str(a, out, "target_context", r->target_context);
-	json_set(a, out, "profile", profile_json(a, after, profile_changes));
+	json_set(a, out, "profile", profile_json(a, r, after, profile_changes));
 	for (uint32_t i = 0; i < plan.n; i++)
 		json_set(a, out, plan.members[i].key, plan.members[i].value);
 	json_set(a, out, "guardrails", move_guardrails(a));

@@ -1,5 +1,12 @@
 #include "drivers/dokploy/deployment_watch.h"
 
+#include "core/redact.h"
+#include "drivers/dokploy/credentials.h"
+#include "storage/codes.h"
+
+#define WATCH_MS 3000
+#define REQUESTS 5 /* how often a deploy is asked for when it is proved that no earlier request arrived */
+
 const char *const deployment_class_names[] = { "unknown", "running", "success", "failure", NULL };
 
 static const struct {
@@ -72,4 +79,152 @@ bool deployment_any_running(const struct dokploy_deployments *list)
 		if (deployment_class_of(list->v[i].status) == DEPLOYMENT_RUNNING)
 			return true;
 	return false;
+}
+
+/* ---- asking ---- */
+
+static SUSPENDS bool send_request(struct task *t, struct dokploy *d, const struct deploy_order *o, struct err *err)
+{
+	return o->is_application
+	               ? dokploy_application_deploy(t, d, o->service_id, o->title, o->description, o->rebuild, err)
+	               : dokploy_compose_deploy(t, d, o->service_id, o->title, o->description, o->rebuild, err);
+}
+
+NO_ROLE_CHECK enum phase_outcome deploy_ask(struct task *t, struct operation *op, const struct deploy_order *order,
+                                            struct deploy_watch *w, struct err *err)
+{
+	struct dokploy d;
+	w->absent_since_ms = 0;
+	w->acknowledged = false;
+	if (operation_is_rerun(op))
+		return PHASE_DONE;
+	if (w->requests >= REQUESTS) {
+		err_set(err, &E_upstream_lost, "Dokploy was asked %lld times for the deploy of %s and none arrived%s",
+		        (long long)w->requests, order->name, order->aftermath);
+		return PHASE_FAILED;
+	}
+	if (!dokploy_open(t, &d, err) || (order->may_ask && !order->may_ask(t, op, err)))
+		return PHASE_FAILED;
+	w->requests++;
+	if (send_request(t, &d, order, err)) {
+		w->acknowledged = true;
+		operation_event(t, op, "deploy_requested", NULL);
+		return PHASE_DONE;
+	}
+	if (err->code == &E_cancelled)
+		return PHASE_FAILED; /* stopping: the next run looks for what came of it */
+	if (d.maybe_done) {
+		operation_event(t, op, "deploy_unanswered", NULL);
+		return PHASE_DONE;
+	}
+	if (!dokploy_may_retry(err))
+		return PHASE_FAILED;
+	return operation_goto(op, op->phase->name, 2000u << w->requests); /* it certainly did not arrive */
+}
+
+/* ---- following ---- */
+
+static SUSPENDS bool read_runs(struct task *t, struct dokploy *d, const struct deploy_order *o,
+                               struct dokploy_deployments *out, struct err *err)
+{
+	struct dokploy_application application;
+	if (!o->is_application)
+		return dokploy_deployments_of_compose(t, d, o->service_id, out, err);
+	if (!dokploy_application_one(t, d, o->service_id, &application, err))
+		return false;
+	*out = application.deployments;
+	return true;
+}
+
+static SUSPENDS bool anything_runs(struct task *t, struct dokploy *d, bool *out, struct err *err)
+{
+	struct dokploy_services services;
+	if (!dokploy_project_all(t, d, &services, err))
+		return false;
+	*out = false;
+	for (size_t i = 0; i < services.n; i++)
+		*out |= strcmp(services.v[i].status, "running") == 0;
+	return true;
+}
+
+/* No row carries our title. If Dokploy answered the request, its queue holds the job or lost it: wait, and give up at
+ * the limit. If it did not, the request may never have arrived: an idle queue proves it. */
+static SUSPENDS enum phase_outcome is_absent(struct task *t, struct operation *op, struct dokploy *d,
+                                             const struct deploy_order *o, struct deploy_watch *w, const char *asking,
+                                             struct err *err)
+{
+	int64_t now = loop_wall_ms(t->loop);
+	bool busy;
+	if (operation_is_overdue(t, op)) {
+		err_set(err, &E_upstream_lost,
+		        "Dokploy %s the deploy of %s but no run titled %s appeared within %lld seconds; look there "
+		        "before trying again%s",
+		        w->acknowledged ? "accepted" : "may have received", o->name, o->title, (long long)o->limit_s,
+		        o->aftermath);
+		return PHASE_FAILED;
+	}
+	if (w->acknowledged)
+		return operation_again(op, WATCH_MS);
+	if (!anything_runs(t, d, &busy, err))
+		return PHASE_FAILED;
+	if (busy || w->absent_since_ms == 0)
+		w->absent_since_ms = now;
+	if (now - w->absent_since_ms < DOKPLOY_SETTLE_MS)
+		return operation_again(op, WATCH_MS);
+	operation_event(t, op, "deploy_never_arrived", NULL);
+	return operation_goto(op, asking, 0);
+}
+
+static enum phase_outcome has_failed(struct task *t, const struct dokploy_deployment *run, const struct deploy_order *o,
+                                     struct err *err)
+{
+	err_set(err, &E_deploy_failed, "Dokploy ended the deploy of %s with %s%s%s; its log is deployment %s%s",
+	        o->name, run->status, run->error_message[0] ? ": " : "", redact(t->arena, run->error_message), run->id,
+	        o->aftermath);
+	return PHASE_FAILED;
+}
+
+static SUSPENDS enum phase_outcome follow(struct task *t, struct operation *op, const struct deploy_order *o,
+                                          struct deploy_watch *w, bool until_end, const char *asking, struct err *err)
+{
+	struct dokploy d;
+	struct dokploy_deployments runs;
+	if (!dokploy_open(t, &d, err) || !read_runs(t, &d, o, &runs, err))
+		return PHASE_FAILED;
+	const struct dokploy_deployment *run = deployment_titled(&runs, o->title);
+	if (!run && w->acknowledged && !until_end)
+		return PHASE_DONE;
+	if (!run)
+		return is_absent(t, op, &d, o, w, asking, err);
+	w->acknowledged = true;
+	w->deployment_id = run->id;
+	switch (deployment_class_of(run->status)) {
+	case DEPLOYMENT_SUCCESS:
+		return PHASE_DONE;
+	case DEPLOYMENT_FAILURE:
+		return until_end ? has_failed(t, run, o, err) : PHASE_DONE;
+	case DEPLOYMENT_RUNNING:
+	case DEPLOYMENT_UNKNOWN:
+		break;
+	}
+	if (!until_end)
+		return PHASE_DONE;
+	if (!operation_is_overdue(t, op))
+		return operation_again(op, WATCH_MS);
+	err_set(err, &E_timeout,
+	        "the deploy of %s did not end within %lld seconds; it may still be running in Dokploy%s", o->name,
+	        (long long)o->limit_s, o->aftermath);
+	return PHASE_FAILED;
+}
+
+enum phase_outcome deploy_follow(struct task *t, struct operation *op, const struct deploy_order *order,
+                                 struct deploy_watch *w, const char *asking, struct err *err)
+{
+	return follow(t, op, order, w, true, asking, err);
+}
+
+enum phase_outcome deploy_see_begun(struct task *t, struct operation *op, const struct deploy_order *order,
+                                    struct deploy_watch *w, const char *asking, struct err *err)
+{
+	return follow(t, op, order, w, false, asking, err);
 }

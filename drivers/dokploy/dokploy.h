@@ -41,8 +41,10 @@ struct dokploy_deployments {
 struct dokploy_domain {
 	const char *id, *host, *path, *internal_path, *service_name, *domain_type, *compose_id, *certificate_type,
 	        *cert_resolver;
-	int64_t port; /* 0: none */
-	bool https, strip_path, has_config_key;
+	int64_t port;       /* 0: none */
+	int64_t config_key; /* ascending; -1: none */
+	bool https, strip_path;
+	bool has_extras; /* members that Launchplane never sets: middlewares, an entrypoint, a guard */
 };
 struct dokploy_domains {
 	size_t n;
@@ -134,8 +136,8 @@ SUSPENDS bool dokploy_compose_converted(struct task *t, struct dokploy *d, const
 /* Domains of compose services. */
 SUSPENDS bool dokploy_domains_of_compose(struct task *t, struct dokploy *d, const char *compose_id,
                                          struct dokploy_domains *out, struct err *err);
-/* wish: host, port, service_name, https, certificate_type, compose_id (facts/dokploy.md 5.2). out is the row as stored.
- * A second create of one host makes a second row: look first. */
+/* wish: host, port, service_name, https, certificate_type, cert_resolver, compose_id (facts/dokploy.md 5.2). out is the
+ * row as stored. A second create of one host makes a second row: look first. */
 SUSPENDS bool dokploy_domain_create(struct task *t, struct dokploy *d, const struct dokploy_domain *wish,
                                     struct dokploy_domain *out, struct err *err);
 SUSPENDS bool dokploy_domain_update(struct task *t, struct dokploy *d, const char *domain_id,

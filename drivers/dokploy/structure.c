@@ -3,19 +3,15 @@
 
 #include <assert.h>
 
-static const char *text_of(const struct json *row, const char *name)
-{
-	return json_str(row, name, "");
-}
-
 static void read_things(struct arena *a, const struct json *rows, const char *id_name, struct dokploy_things *out)
 {
 	uint32_t n = rows && rows->type == JSON_ARRAY ? rows->n : 0;
 	*out = (struct dokploy_things){ .v = arena_array(a, n + 1, sizeof(*out->v)) };
 	for (uint32_t i = 0; i < n; i++)
-		out->v[out->n++] = (struct dokploy_thing){ .id = text_of(&rows->items[i], id_name),
-			                                   .name = text_of(&rows->items[i], "name"),
-			                                   .description = text_of(&rows->items[i], "description") };
+		out->v[out->n++] =
+		        (struct dokploy_thing){ .id = dokploy_text(&rows->items[i], id_name),
+			                        .name = dokploy_text(&rows->items[i], "name"),
+			                        .description = dokploy_text(&rows->items[i], "description") };
 }
 
 /* Where an answer to a creation keeps the new row. */
@@ -26,7 +22,7 @@ static SUSPENDS bool create(struct task *t, struct dokploy *d, const char *proce
 	if (!dokploy_post(t, d, procedure, body, &row, err))
 		return false;
 	const struct json *nested = json_get(&row, inner);
-	*id = text_of(nested && nested->type == JSON_OBJECT ? nested : &row, id_name);
+	*id = dokploy_text(nested && nested->type == JSON_OBJECT ? nested : &row, id_name);
 	if ((*id)[0])
 		return true;
 	d->maybe_done = true;
@@ -120,6 +116,52 @@ bool dokploy_compose_set_source(struct task *t, struct dokploy *d, const char *c
 	json_set_str(t->arena, &body, "sourceType", source_type);
 	json_set_str(t->arena, &body, "composePath", compose_path);
 	return dokploy_post(t, d, "compose.update", &body, &ignored, err);
+}
+
+/* ---- every service ---- */
+
+static void read_services(struct arena *a, const struct json *project, const struct json *environment, const char *list,
+                          const char *id_name, const char *status_name, struct dokploy_services *out)
+{
+	const struct json *rows = json_get(environment, list);
+	uint32_t n = rows && rows->type == JSON_ARRAY ? rows->n : 0;
+	if (n == 0)
+		return;
+	struct dokploy_service *v = arena_array(a, out->n + n, sizeof(*v));
+	if (out->n)
+		memcpy(v, out->v, out->n * sizeof(*v));
+	out->v = v;
+	for (uint32_t i = 0; i < n; i++)
+		out->v[out->n++] = (struct dokploy_service){
+			.project_id = dokploy_text(project, "projectId"),
+			.project_name = dokploy_text(project, "name"),
+			.environment_id = dokploy_text(environment, "environmentId"),
+			.environment_name = dokploy_text(environment, "name"),
+			.service_id = dokploy_text(&rows->items[i], id_name),
+			.name = dokploy_text(&rows->items[i], "name"),
+			.status = dokploy_text(&rows->items[i], status_name),
+			.is_compose = strcmp(list, "compose") == 0,
+		};
+}
+
+bool dokploy_project_all(struct task *t, struct dokploy *d, struct dokploy_services *out, struct err *err)
+{
+	struct json projects;
+	if (!dokploy_get(t, d, "project.all", NULL, 0, &projects, err))
+		return false;
+	if (projects.type != JSON_ARRAY)
+		return dokploy_strange(err, "project.all", "a list");
+	*out = (struct dokploy_services){ 0 };
+	for (uint32_t i = 0; i < projects.n; i++) {
+		const struct json *environments = json_get(&projects.items[i], "environments");
+		for (uint32_t k = 0; environments && environments->type == JSON_ARRAY && k < environments->n; k++) {
+			const struct json *e = &environments->items[k];
+			read_services(t->arena, &projects.items[i], e, "compose", "composeId", "composeStatus", out);
+			read_services(t->arena, &projects.items[i], e, "applications", "applicationId",
+			              "applicationStatus", out);
+		}
+	}
+	return true;
 }
 
 /* ---- logs ---- */

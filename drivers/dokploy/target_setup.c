@@ -132,6 +132,8 @@ static const struct field state_fields[] = {
 	F_INT(target_setup_state, looked_since_ms, 0),
 	F_INT(target_setup_state, create_requests, 0),
 	F_BOOL(target_setup_state, create_unanswered, 0),
+	F_DOMAIN_WATCH(target_setup_state, domain),
+	F_STR(target_setup_state, digest, 0),
 	F_JSON(target_setup_state, plan, 0),
 	F_END,
 };
@@ -532,7 +534,7 @@ struct json target_setup_result(struct arena *a, const struct target_setup *r, c
 	json_set_str(a, &o, "reason", r->reason);
 	if (records) {
 		struct json plan = target_setup_plan(a, r, s, records);
-		json_set_str(a, &o, "plan_digest", plan_digest(a, &plan));
+		json_set_str(a, &o, "plan_digest", s->digest[0] ? s->digest : plan_digest(a, &plan));
 	}
 	if (s->plan)
 		json_set(a, &o, "plan", *s->plan);

@@ -6,7 +6,7 @@
  * comes after an interrupted one finds it. */
 #pragma once
 
-#include "drivers/dokploy/dokploy.h"
+#include "drivers/dokploy/domain_route.h"
 #include "storage/operation.h"
 #include "storage/plan.h"
 #include "storage/target.h"
@@ -44,7 +44,9 @@ struct target_setup_state {
 	struct strings domains, missing_domains, warnings;
 	LIST_OF(struct setup_route) routes;
 	int64_t looked_since_ms, create_requests;
+	struct domain_watch domain;
 	bool create_unanswered;  /* a request went out, and nobody said what came of it */
+	const char *digest;      /* of the plan that is carried out; "" while planning */
 	const struct json *plan; /* of a refusal because the pinned plan is not this one */
 };
 extern const struct contract target_setup_state_contract;

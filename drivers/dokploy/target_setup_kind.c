@@ -1,11 +1,11 @@
 /* A target setup as an operation: one effect after the other, each found again when a run was interrupted. */
 #include "drivers/dokploy/credentials.h"
+#include "drivers/dokploy/deployment_watch.h"
 #include "drivers/dokploy/domain_route.h"
 #include "drivers/dokploy/target_setup.h"
 #include "storage/codes.h"
 #include "storage/target.sql.h"
 
-#define SETTLE_MS       30000 /* how long a creation that went out may still take to show */
 #define LOOK_MS         1000
 #define CREATE_REQUESTS 3
 
@@ -30,7 +30,8 @@ static SUSPENDS enum phase_outcome setup_check(struct task *t, struct operation 
 	if (!target_setup_prepare(t, r, s, &records, err))
 		return failed(err);
 	struct json plan = target_setup_plan(t->arena, r, s, &records);
-	if (!plan_check(r->plan_digest, plan_digest(t->arena, &plan), err)) {
+	s->digest = plan_digest(t->arena, &plan);
+	if (!plan_check(r->plan_digest, s->digest, err)) {
 		struct json *fresh = ARENA_NEW(t->arena, struct json);
 		*fresh = plan;
 		s->plan = fresh;
@@ -84,7 +85,7 @@ static bool is_settled(struct task *t, struct target_setup_state *s)
 {
 	int64_t now = loop_wall_ms(t->loop);
 	s->looked_since_ms = s->looked_since_ms ? s->looked_since_ms : now;
-	return now - s->looked_since_ms >= SETTLE_MS;
+	return now - s->looked_since_ms >= DOKPLOY_SETTLE_MS;
 }
 
 static enum phase_outcome made(struct target_setup_state *s)
@@ -284,54 +285,49 @@ static SUSPENDS enum phase_outcome setup_source(struct task *t, struct operation
 
 /* ---- routes ---- */
 
-static void note_route(struct task *t, struct target_setup_state *s, const char *host, const struct domain_route *route)
+static void warn_of_rows(struct arena *a, struct target_setup_state *s, const struct domain_route *route)
+{
+	for (size_t i = 0; i < route->removed.n; i++)
+		strings_add(a, &s->warnings,
+		            arena_printf(a, "Dokploy had the route of %s twice; row %s was removed", route->host,
+		                         route->removed.v[i]));
+	if (route->rows > 1)
+		strings_add(a, &s->warnings,
+		            arena_printf(a, "Dokploy has %zu rows of %s that differ; remove all but one", route->rows,
+		                         route->host));
+}
+
+static void note_route(struct task *t, struct target_setup_state *s, const struct domain_route *route)
 {
 	for (size_t i = 0; i < s->routes.n; i++)
-		if (strcmp(s->routes.v[i].host, host) == 0) {
+		if (strcmp(s->routes.v[i].host, route->host) == 0) {
 			s->routes.v[i].domain_id = route->row.id;
 			return; /* an interrupted run did it: what it did is what is told */
 		}
 	struct setup_route *v = arena_array(t->arena, s->routes.n + 1, sizeof(*v));
 	if (s->routes.n)
 		memcpy(v, s->routes.v, s->routes.n * sizeof(*v));
-	v[s->routes.n++] = (struct setup_route){ host, route->row.id, route->action };
+	v[s->routes.n++] = (struct setup_route){ route->host, route->row.id, route->action };
 	s->routes.v = v;
-	if (route->rows > 1)
-		strings_add(
-		        t->arena, &s->warnings,
-		        arena_printf(t->arena, "Dokploy has %zu rows of %s; remove all but one", route->rows, host));
 }
 
-static bool lacks_route(const struct dokploy_domains *live, const struct strings *hosts)
-{
-	size_t rows;
-	for (size_t i = 0; i < hosts->n; i++)
-		if (!domain_of_host(live, hosts->v[i], &rows))
-			return true;
-	return false;
-}
-
-/* A route that a lost answer was about may show late: a later run waits for it before it makes one. */
 static SUSPENDS enum phase_outcome setup_domains(struct task *t, struct operation *op, struct err *err)
 {
 	const struct target_setup *r = op->request;
 	struct target_setup_state *s = op->state;
-	struct dokploy d;
-	struct dokploy_domains live;
 	if (r->operation == SETUP_PRUNE || !r->runtime_port.is_set)
 		return PHASE_DONE;
-	if (!dokploy_open(t, &d, err) || !dokploy_domains_of_compose(t, &d, s->target_id, &live, err))
-		return failed(err);
-	if (operation_is_rerun(op) && lacks_route(&live, &s->domains) && !is_settled(t, s))
-		return operation_again(op, LOOK_MS);
-	s->looked_since_ms = 0;
-	for (size_t i = 0; i < s->domains.n; i++) {
-		struct domain_route route;
-		if (!domain_route_host(t, &d, &live, s->target_id, s->domains.v[i], r->runtime_port.value, &route, err))
-			return failed(err);
-		note_route(t, s, s->domains.v[i], &route);
-	}
-	return PHASE_DONE;
+	const struct domain_order order = { .compose_id = s->target_id,
+		                            .hosts = s->domains,
+		                            .port = r->runtime_port.value,
+		                            .removes_equal_rows = true };
+	struct domain_routes routes;
+	enum phase_outcome outcome = domain_routes_ensure(t, op, &order, &s->domain, &routes, err);
+	for (size_t i = 0; i < routes.n; i++)
+		note_route(t, s, &routes.v[i]);
+	for (size_t i = 0; outcome == PHASE_DONE && i < routes.n; i++)
+		warn_of_rows(t->arena, s, &routes.v[i]);
+	return outcome == PHASE_FAILED ? failed(err) : outcome;
 }
 
 static SUSPENDS enum phase_outcome setup_prune(struct task *t, struct operation *op, struct err *err)

@@ -1,15 +1,8 @@
 /* The operation that writes a live target's environment: plan, write, verify, and a deploy when asked for. */
-#include "core/redact.h"
-#include "drivers/dokploy/credentials.h"
-#include "drivers/dokploy/deployment_watch.h"
-#include "drivers/dokploy/env_text.h"
 #include "drivers/live_runtime/live_runtime.h"
 #include "storage/codes.h"
 #include "storage/plan.h"
 
-#define WATCH_MS         3000
-#define SETTLE_MS        30000 /* a queue that stands idle this long without our deploy does not hold it */
-#define DEPLOY_REQUESTS  3
 #define DEPLOY_TIMEOUT_S 600
 
 static const struct field difference_fields[] = {
@@ -46,12 +39,9 @@ static const struct field state_fields[] = {
 	F_BOOL(live_runtime_state, applied, 0),
 	F_OBJECT(live_runtime_state, verification, 0, &verification_contract),
 	F_JSON(live_runtime_state, fresh, 0),
-	F_BOOL(live_runtime_state, deploy_acknowledged, 0),
+	F_DEPLOY_WATCH(live_runtime_state, deploy),
 	F_BOOL(live_runtime_state, deployed, 0),
-	F_INT(live_runtime_state, deploy_requests, 0),
-	F_INT(live_runtime_state, deploy_absent_since_ms, 0),
 	F_INT(live_runtime_state, deploy_timeout_s, 0, .fallback = "600"),
-	F_STR(live_runtime_state, provider_deployment_id, 0),
 	F_STR(live_runtime_state, deploy_status, 0, .fallback = "pending"),
 	F_END,
 };
@@ -61,14 +51,9 @@ static const struct contract state_contract =
 /* Fails with what the facts call it once nothing more is tried. */
 static enum phase_outcome fail_as(const struct operation *op, const struct error_code *code, struct err *err)
 {
-	static const struct error_code *const provider_codes[] = { &E_upstream_failed, &E_timeout, &E_provider_refused,
-		                                                   &E_not_found };
 	bool is_last = !err->code->retry || op->failures + 1 >= op->phase->tries;
-	for (size_t i = 0; is_last && i < countof(provider_codes); i++)
-		if (err->code == provider_codes[i]) {
-			err->code = code;
-			break;
-		}
+	if (is_last && live_runtime_is_providers(err))
+		err->code = code;
 	return PHASE_FAILED;
 }
 
@@ -163,129 +148,46 @@ static SUSPENDS enum phase_outcome verify_phase(struct task *t, struct operation
 
 /* ---- the deploy ---- */
 
-static SUSPENDS bool ask_deploy(struct task *t, struct dokploy *d, const struct operation *op, struct err *err)
+static struct deploy_order order_of(struct task *t, const struct operation *op)
 {
 	const struct live_runtime_state *s = op->state;
 	const struct live_runtime_request *r = op->request;
-	const char *description = "Launchplane: runtime values changed";
-	return strcmp(s->target_type, "compose") == 0
-	               ? dokploy_compose_deploy(t, d, s->target_id, op->operation_id, description, r->no_cache, err)
-	               : dokploy_application_deploy(t, d, s->target_id, op->operation_id, description, r->no_cache,
-	                                            err);
+	return (struct deploy_order){ .service_id = s->target_id,
+		                      .is_application = strcmp(s->target_type, "application") == 0,
+		                      .title = op->operation_id,
+		                      .description = "Launchplane: runtime values changed",
+		                      .rebuild = r->no_cache,
+		                      .name = arena_printf(t->arena, "target %s", s->target_name),
+		                      .aftermath = "; the environment is written",
+		                      .limit_s = s->deploy_timeout_s };
 }
 
-/* Acts on its first run only: a later run may come after the request, and the next phase looks for what came of it. */
 static SUSPENDS enum phase_outcome deploy_phase(struct task *t, struct operation *op, struct err *err)
 {
 	struct live_runtime_state *s = op->state;
 	const struct live_runtime_request *r = op->request;
-	struct dokploy d;
 	if (!r->deploy)
 		return PHASE_DONE;
-	s->deploy_absent_since_ms = 0;
-	s->deploy_acknowledged = false;
-	if (operation_is_rerun(op))
-		return PHASE_DONE;
-	if (s->deploy_requests >= DEPLOY_REQUESTS) {
-		err_set(err, &E_dokploy_deploy_failed,
-		        "Dokploy was asked for the deploy %lld times and none arrived; the environment is written",
-		        (long long)s->deploy_requests);
-		return PHASE_FAILED;
-	}
-	if (!dokploy_open(t, &d, err))
-		return PHASE_FAILED;
-	s->deploy_requests++;
-	if (ask_deploy(t, &d, op, err)) {
-		s->deploy_acknowledged = true;
-		operation_event(t, op, "deploy_requested", NULL);
-		return PHASE_DONE;
-	}
-	if (err->code == &E_cancelled)
-		return PHASE_FAILED;
-	if (d.maybe_done) {
-		operation_event(t, op, "deploy_unanswered", NULL);
-		return PHASE_DONE;
-	}
-	if (!dokploy_may_retry(err))
-		return fail_as(op, &E_dokploy_deploy_failed, err);
-	return operation_goto(op, "deploy", 2000u << s->deploy_requests);
-}
-
-static SUSPENDS bool read_runs(struct task *t, struct dokploy *d, const struct live_runtime_state *s,
-                               struct dokploy_deployments *out, struct err *err)
-{
-	struct dokploy_application application;
-	if (strcmp(s->target_type, "compose") == 0)
-		return dokploy_deployments_of_compose(t, d, s->target_id, out, err);
-	if (!dokploy_application_one(t, d, s->target_id, &application, err))
-		return false;
-	*out = application.deployments;
-	return true;
-}
-
-static SUSPENDS enum phase_outcome deploy_is_absent(struct task *t, struct operation *op, struct dokploy *d,
-                                                    struct err *err)
-{
-	struct live_runtime_state *s = op->state;
-	struct dokploy_services services;
-	bool busy = false;
-	int64_t now = loop_wall_ms(t->loop);
-	if (operation_is_overdue(t, op)) {
-		err_set(err, &E_dokploy_deploy_failed,
-		        "Dokploy %s the deploy but no run titled %s appeared; the environment is written",
-		        s->deploy_acknowledged ? "accepted" : "may have received", op->operation_id);
-		return PHASE_FAILED;
-	}
-	if (s->deploy_acknowledged)
-		return operation_again(op, WATCH_MS);
-	if (!dokploy_project_all(t, d, &services, err))
-		return PHASE_FAILED;
-	for (size_t i = 0; i < services.n; i++)
-		busy |= strcmp(services.v[i].status, "running") == 0;
-	if (busy || s->deploy_absent_since_ms == 0)
-		s->deploy_absent_since_ms = now;
-	if (now - s->deploy_absent_since_ms < SETTLE_MS)
-		return operation_again(op, WATCH_MS);
-	operation_event(t, op, "deploy_never_arrived", NULL);
-	return operation_goto(op, "deploy", 0);
+	const struct deploy_order order = order_of(t, op);
+	enum phase_outcome outcome = deploy_ask(t, op, &order, &s->deploy, err);
+	return outcome == PHASE_FAILED ? fail_as(op, &E_dokploy_deploy_failed, err) : outcome;
 }
 
 static SUSPENDS enum phase_outcome deploy_wait_phase(struct task *t, struct operation *op, struct err *err)
 {
 	struct live_runtime_state *s = op->state;
 	const struct live_runtime_request *r = op->request;
-	struct dokploy d;
-	struct dokploy_deployments runs;
 	if (!r->deploy)
 		return PHASE_DONE;
-	if (!dokploy_open(t, &d, err) || !read_runs(t, &d, s, &runs, err))
-		return fail_as(op, &E_dokploy_deploy_failed, err);
-	const struct dokploy_deployment *run = deployment_titled(&runs, op->operation_id);
-	if (!run)
-		return deploy_is_absent(t, op, &d, err);
-	s->deploy_acknowledged = true;
-	s->provider_deployment_id = run->id;
-	switch (deployment_class_of(run->status)) {
-	case DEPLOYMENT_SUCCESS:
+	const struct deploy_order order = order_of(t, op);
+	enum phase_outcome outcome = deploy_follow(t, op, &order, &s->deploy, "deploy", err);
+	if (outcome == PHASE_DONE)
 		s->deploy_status = "pass";
-		return PHASE_DONE;
-	case DEPLOYMENT_FAILURE:
+	if (outcome != PHASE_FAILED)
+		return outcome;
+	if (err_is(err, &E_deploy_failed))
 		s->deploy_status = "fail";
-		err_set(err, &E_dokploy_deploy_failed,
-		        "Dokploy ended the deploy with %s%s%s; the environment is written", run->status,
-		        run->error_message[0] ? ": " : "", redact(t->arena, run->error_message));
-		return PHASE_FAILED;
-	case DEPLOYMENT_RUNNING:
-	case DEPLOYMENT_UNKNOWN:
-		break;
-	}
-	if (operation_is_overdue(t, op)) {
-		err_set(err, &E_dokploy_deploy_failed,
-		        "the deploy did not end within %lld seconds; it may still be running in Dokploy",
-		        (long long)s->deploy_timeout_s);
-		return PHASE_FAILED;
-	}
-	return operation_again(op, WATCH_MS);
+	return fail_as(op, &E_dokploy_deploy_failed, err);
 }
 
 /* ---- the kind ---- */

@@ -155,6 +155,16 @@ static const char *digest_of(struct task *t, const struct live_runtime_request *
 	return plan_digest(t->arena, &plan);
 }
 
+bool live_runtime_is_providers(const struct err *err)
+{
+	static const struct error_code *const codes[] = { &E_upstream_failed, &E_timeout,       &E_provider_refused,
+		                                          &E_not_found,       &E_upstream_lost, &E_deploy_failed };
+	for (size_t i = 0; i < countof(codes); i++)
+		if (err->code == codes[i])
+			return true;
+	return false;
+}
+
 bool live_runtime_look(struct task *t, struct live_reading *r, struct err *err)
 {
 	struct dokploy d;
@@ -290,10 +300,10 @@ struct json live_runtime_result(struct arena *a, const struct live_runtime_reque
 	json_set_str(a, &target, "target_name", s->target_name);
 	json_set_str(a, &target, "source_git_ref", s->source_git_ref);
 	json_set(a, &deploy, "requested", json_of_bool(r->deploy));
-	json_set(a, &deploy, "triggered", json_of_bool(s->deploy_requests > 0));
-	if (s->deploy_requests) {
+	json_set(a, &deploy, "triggered", json_of_bool(s->deploy.requests > 0));
+	if (s->deploy.requests) {
 		json_set_str(a, &deployed, "status", s->deploy_status);
-		json_set_str(a, &deployed, "provider_deployment_id", s->provider_deployment_id);
+		json_set_str(a, &deployed, "provider_deployment_id", s->deploy.deployment_id);
 		json_set(a, &deploy, "result", deployed);
 	} else {
 		json_set(a, &deploy, "result", (struct json){ .type = JSON_NULL });

@@ -6,7 +6,7 @@
  * and a digest in which values stand as their keyed fingerprint. */
 #pragma once
 
-#include "drivers/dokploy/dokploy.h"
+#include "drivers/dokploy/deployment_watch.h"
 #include "storage/lane_environment.h"
 #include "storage/operation.h"
 #include "storage/product_profile.h"
@@ -42,6 +42,8 @@ struct live_reading {
 
 SUSPENDS bool live_runtime_read(struct task *t, const struct live_runtime_request *r, struct live_reading *out,
                                 struct err *err);
+/* Whether the failure is the provider's, not one of the records. */
+bool live_runtime_is_providers(const struct err *err);
 /* Looks at the live target again: live, application and difference anew. */
 SUSPENDS bool live_runtime_look(struct task *t, struct live_reading *reading, struct err *err);
 /* Writes the whole environment: live with the desired keys. */
@@ -65,9 +67,10 @@ struct live_runtime_state {
 	bool planned, env_updated, applied;
 	struct live_runtime_verification verification;
 	const struct json *fresh; /* the plan as it is now, when the pinned one is not it */
-	bool deploy_acknowledged, deployed;
-	int64_t deploy_requests, deploy_absent_since_ms, deploy_timeout_s;
-	const char *provider_deployment_id, *deploy_status;
+	struct deploy_watch deploy;
+	bool deployed;
+	int64_t deploy_timeout_s;
+	const char *deploy_status;
 };
 /* Puts what a reading says into a state. */
 void live_runtime_note(struct arena *a, const struct live_reading *reading, const struct key_safety_evidence *evidence,

@@ -16,7 +16,8 @@
  * preview's domain alone. */
 #pragma once
 
-#include "drivers/dokploy/dokploy.h"
+#include "drivers/dokploy/deployment_watch.h"
+#include "drivers/dokploy/domain_route.h"
 #include "storage/artifact_manifest.h"
 #include "storage/lane_environment.h"
 #include "storage/operation.h"
@@ -138,9 +139,10 @@ struct preview_state_kept {
 	LIST_OF(struct preview_step) steps;
 	struct strings hosts, rollback_errors;
 	const char *failure_code, *failure_message, *failure_stage;
-	bool deploy_acknowledged;
-	int64_t deploy_requests, absent_since_ms;
-	const char *provider_deployment_id, *smoke_status;
+	int64_t absent_since_ms; /* since when a compose service asked for is looked for in vain; 0: not yet */
+	struct domain_watch domain;
+	struct deploy_watch deploy;
+	const char *smoke_status;
 	struct runtime_identity *identity;
 };
 extern const struct contract preview_state_contract;

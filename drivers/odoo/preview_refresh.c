@@ -1,9 +1,6 @@
 /* The operation that makes or renews a preview (facts/odoo.md 15.3, refresh). */
 #include "core/http_client.h"
-#include "core/redact.h"
 #include "drivers/dokploy/credentials.h"
-#include "drivers/dokploy/deployment_watch.h"
-#include "drivers/dokploy/domain_route.h"
 #include "drivers/odoo/compose_file.h"
 #include "drivers/odoo/preview.h"
 #include "drivers/odoo/target_env.h"
@@ -12,10 +9,10 @@
 #include "storage/odoo_preview.sql.h"
 #include "storage/preview.h"
 
-#define WATCH_MS  3000
-#define SMOKE_MS  5000
-#define SETTLE_MS 30000 /* a request whose answer was lost has arrived by now, or never will */
-#define REQUESTS  3
+#include <strings.h>
+
+#define WATCH_MS 3000
+#define SMOKE_MS 5000
 
 #define DESCRIPTION "Launchplane preview %s of %s, operation %s"
 
@@ -180,7 +177,7 @@ static SUSPENDS enum phase_outcome create_compose(struct task *t, struct operati
 	int64_t now = loop_wall_ms(t->loop);
 	if (operation_is_rerun(op)) { /* an earlier request may still be on its way */
 		s->absent_since_ms = s->absent_since_ms ? s->absent_since_ms : now;
-		if (now - s->absent_since_ms < SETTLE_MS)
+		if (now - s->absent_since_ms < DOKPLOY_SETTLE_MS)
 			return operation_again(op, WATCH_MS);
 	}
 	s->absent_since_ms = 0;
@@ -281,121 +278,62 @@ static SUSPENDS enum phase_outcome write_environment(struct task *t, struct oper
 	return PHASE_DONE;
 }
 
+/* A creation on its way is waited for before the fence is asked: a destroy that comes meanwhile finds its row. */
 static SUSPENDS enum phase_outcome ensure_domain(struct task *t, struct operation *op, struct err *err)
 {
 	struct preview_state_kept *s = op->state;
-	struct dokploy d;
-	struct dokploy_domains domains;
-	struct domain_route route;
-	size_t rows;
-	if (!dokploy_open(t, &d, err) || !dokploy_domains_of_compose(t, &d, s->compose_id, &domains, err) ||
-	    !may_write(t, op, err) ||
-	    !domain_route_host(t, &d, &domains, s->compose_id, s->host, s->runtime_port, &route, err) ||
-	    !dokploy_domains_of_compose(t, &d, s->compose_id, &domains, err))
-		return PHASE_FAILED;
-	const struct dokploy_domain *row = domain_of_host(&domains, s->host, &rows);
-	if (!row || row->port != s->runtime_port || strcmp(row->service_name, "web") != 0) {
-		err_set(err, &E_provider_refused, "Dokploy did not keep the route of %s", s->host);
-		return PHASE_FAILED;
-	}
-	s->domain_id = row->id;
-	preview_step_done(t, s, "domain", s->host, "pass", route.action);
+	struct domain_order order = {
+		.compose_id = s->compose_id, .port = s->runtime_port, .removes_equal_rows = true, .may_write = may_write
+	};
+	struct domain_routes routes;
+	strings_add(t->arena, &order.hosts, s->host);
+	enum phase_outcome outcome = domain_routes_ensure(t, op, &order, &s->domain, &routes, err);
+	if (outcome != PHASE_DONE)
+		return outcome;
+	s->domain_id = routes.v[0].row.id;
+	preview_step_done(t, s, "domain", s->host, "pass", routes.v[0].action);
 	return PHASE_DONE;
 }
 
 /* ---- deploy ---- */
 
-/* Acts on its first run only: what came of the request is the next phase's question. */
+static struct deploy_order order_of(struct task *t, const struct operation *op)
+{
+	const struct preview_state_kept *s = op->state;
+	const struct preview_apply *r = op->request;
+	return (struct deploy_order){ .service_id = s->compose_id,
+		                      .title = op->operation_id,
+		                      .description = arena_printf(t->arena, "Launchplane preview %s", s->slug),
+		                      .rebuild = r->dry_run_plan.no_cache,
+		                      .name = s->compose_name,
+		                      .aftermath = "",
+		                      .limit_s = r->timeout_seconds,
+		                      .may_ask = may_write };
+}
+
 static SUSPENDS enum phase_outcome deploy(struct task *t, struct operation *op, struct err *err)
 {
 	struct preview_state_kept *s = op->state;
-	const struct preview_apply *r = op->request;
-	struct dokploy d;
-	s->absent_since_ms = 0;
-	s->deploy_acknowledged = false;
-	if (operation_is_rerun(op))
-		return PHASE_DONE;
-	if (s->deploy_requests >= REQUESTS) {
-		err_set(err, &E_upstream_lost, "Dokploy was asked for the deploy %lld times and none arrived",
-		        (long long)s->deploy_requests);
-		return PHASE_FAILED;
-	}
-	if (!dokploy_open(t, &d, err) || !may_write(t, op, err))
-		return PHASE_FAILED;
-	s->deploy_requests++;
-	if (dokploy_compose_deploy(t, &d, s->compose_id, op->operation_id,
-	                           arena_printf(t->arena, "Launchplane preview %s", s->slug), r->dry_run_plan.no_cache,
-	                           err)) {
-		s->deploy_acknowledged = true;
+	const struct deploy_order order = order_of(t, op);
+	enum phase_outcome outcome = deploy_ask(t, op, &order, &s->deploy, err);
+	if (outcome == PHASE_DONE && s->deploy.acknowledged)
 		preview_step_done(t, s, "deploy", s->compose_name, "pending", "requested");
-		return PHASE_DONE;
-	}
-	if (err->code == &E_cancelled)
-		return PHASE_FAILED;
-	if (d.maybe_done)
-		return PHASE_DONE;
-	if (!dokploy_may_retry(err))
-		return PHASE_FAILED;
-	return operation_goto(op, "deploy", 2000u << s->deploy_requests);
-}
-
-static SUSPENDS enum phase_outcome deploy_is_absent(struct task *t, struct operation *op, struct dokploy *d,
-                                                    struct err *err)
-{
-	struct preview_state_kept *s = op->state;
-	struct dokploy_services services;
-	bool busy = false;
-	int64_t now = loop_wall_ms(t->loop);
-	if (operation_is_overdue(t, op)) {
-		err_set(err, &E_upstream_lost, "Dokploy %s the deploy but no run titled %s appeared",
-		        s->deploy_acknowledged ? "accepted" : "may have received", op->operation_id);
-		return PHASE_FAILED;
-	}
-	if (s->deploy_acknowledged)
-		return operation_again(op, WATCH_MS);
-	if (!dokploy_project_all(t, d, &services, err))
-		return PHASE_FAILED;
-	for (size_t i = 0; i < services.n; i++)
-		busy |= strcmp(services.v[i].status, "running") == 0;
-	if (busy || s->absent_since_ms == 0)
-		s->absent_since_ms = now;
-	return now - s->absent_since_ms < SETTLE_MS ? operation_again(op, WATCH_MS) : operation_goto(op, "deploy", 0);
+	return outcome;
 }
 
 static SUSPENDS enum phase_outcome wait_for_deploy(struct task *t, struct operation *op, struct err *err)
 {
 	struct preview_state_kept *s = op->state;
 	const struct preview_apply *r = op->request;
-	struct dokploy d;
-	struct dokploy_deployments runs;
-	if (!may_write(t, op, err) || !dokploy_open(t, &d, err) ||
-	    !dokploy_deployments_of_compose(t, &d, s->compose_id, &runs, err))
+	const struct deploy_order order = order_of(t, op);
+	if (!may_write(t, op, err))
 		return PHASE_FAILED;
-	const struct dokploy_deployment *run = deployment_titled(&runs, op->operation_id);
-	if (!run)
-		return s->deploy_acknowledged && !r->wait_for_deploy ? PHASE_DONE : deploy_is_absent(t, op, &d, err);
-	s->deploy_acknowledged = true;
-	s->provider_deployment_id = run->id;
 	if (!r->wait_for_deploy)
-		return PHASE_DONE;
-	switch (deployment_class_of(run->status)) {
-	case DEPLOYMENT_SUCCESS:
-		preview_step_done(t, s, "deploy", s->compose_name, "pass", run->id);
-		return PHASE_DONE;
-	case DEPLOYMENT_FAILURE:
-		err_set(err, &E_deploy_failed, "Dokploy ended the deploy of %s with %s%s%s", s->compose_name,
-		        run->status, run->error_message[0] ? ": " : "", redact(t->arena, run->error_message));
-		return PHASE_FAILED;
-	case DEPLOYMENT_RUNNING:
-	case DEPLOYMENT_UNKNOWN:
-		break;
-	}
-	if (operation_is_overdue(t, op)) {
-		err_set(err, &E_timeout, "the deploy of %s did not end within %lld seconds", s->compose_name,
-		        (long long)r->timeout_seconds);
-		return PHASE_FAILED;
-	}
-	return operation_again(op, WATCH_MS);
+		return deploy_see_begun(t, op, &order, &s->deploy, "deploy", err);
+	enum phase_outcome outcome = deploy_follow(t, op, &order, &s->deploy, "deploy", err);
+	if (outcome == PHASE_DONE)
+		preview_step_done(t, s, "deploy", s->compose_name, "pass", s->deploy.deployment_id);
+	return outcome;
 }
 
 /* ---- smoke ---- */
@@ -470,17 +408,14 @@ static bool tell_or_retry(struct task *t, struct operation *op, const char *what
 	return false;
 }
 
-static SUSPENDS bool delete_domain(struct task *t, struct operation *op, struct err *err)
+static SUSPENDS bool delete_domains(struct task *t, struct dokploy *d, struct operation *op,
+                                    const struct dokploy_domains *domains, struct err *err)
 {
 	struct preview_state_kept *s = op->state;
-	struct dokploy d;
-	struct dokploy_domains domains;
-	size_t rows;
-	if (!dokploy_open(t, &d, err) || !dokploy_domains_of_compose(t, &d, s->compose_id, &domains, err))
-		return is_gone(err);
-	const struct dokploy_domain *row = domain_of_host(&domains, s->host, &rows);
-	if (row && !dokploy_domain_delete(t, &d, row->id, err))
-		return is_gone(err);
+	for (size_t i = 0; i < domains->n; i++)
+		if (strcasecmp(domains->v[i].host, s->host) == 0 &&
+		    !dokploy_domain_delete(t, d, domains->v[i].id, err) && !is_gone(err))
+			return false;
 	s->domain_id = "";
 	return true;
 }
@@ -488,8 +423,18 @@ static SUSPENDS bool delete_domain(struct task *t, struct operation *op, struct 
 static SUSPENDS enum phase_outcome undo_domain(struct task *t, struct operation *op, struct err *err)
 {
 	struct preview_state_kept *s = op->state;
+	struct dokploy d;
+	struct dokploy_domains domains;
+	size_t rows;
 	bool ours = s->failure_code[0] && s->compose_id[0] && !s->created_compose && !s->domain_existed;
-	if (ours && !delete_domain(t, op, err) && tell_or_retry(t, op, "delete_domain", err))
+	if (!ours)
+		return PHASE_DONE;
+	if (!dokploy_open(t, &d, err) || !dokploy_domains_of_compose(t, &d, s->compose_id, &domains, err))
+		return is_gone(err) || !tell_or_retry(t, op, "delete_domain", err) ? PHASE_DONE : PHASE_FAILED;
+	if (s->domain.unanswered && !domain_of_host(&domains, s->host, &rows) &&
+	    !domain_watch_is_settled(t, &s->domain))
+		return operation_again(op, WATCH_MS); /* the row asked for may still come */
+	if (!delete_domains(t, &d, op, &domains, err) && tell_or_retry(t, op, "delete_domain", err))
 		return PHASE_FAILED;
 	return PHASE_DONE;
 }

@@ -7,6 +7,8 @@
  * for what came of it, and that goes back only when it is proved that nothing did. */
 #pragma once
 
+#include "drivers/dokploy/deployment_watch.h"
+#include "drivers/dokploy/domain_route.h"
 #include "drivers/odoo/data_workflow.h"
 #include "drivers/odoo/host_run.h"
 #include "drivers/odoo/override_payload.h"
@@ -50,14 +52,13 @@ struct replacement_state {
 	struct strings hosts;
 	int64_t runtime_port, deploy_timeout_s, health_timeout_s;
 	bool requires_identity, data_restore;
-	const char *started_at, *deploy_finished_at, *provider_deployment_id;
+	const char *started_at, *deploy_finished_at;
 	struct runtime_identity *identity;
 	struct text_map runtime_source;
 	bool identity_injected;
 	/* the deploy */
-	bool deploy_acknowledged;
-	int64_t deploy_requests; /* sent so far; bounded by REPLACEMENT_REQUESTS */
-	int64_t deploy_absent_since_ms;
+	struct domain_watch domains;
+	struct deploy_watch deploy;
 	int deploy_status; /* enum release_status */
 	/* overrides and post-deploy */
 	bool override_found, override_rendered, override_website;
@@ -105,9 +106,6 @@ bool lane_recover(struct task *t, struct operation *op, const struct err *err);
 /* What the plan phase does once everything is read: refuses, or settles the state and writes the pending deployment. */
 SUSPENDS enum phase_outcome replacement_settle(struct task *t, struct operation *op,
                                                const struct replacement_reading *r, struct err *err);
-
-/* How often the deploy is asked for when it is proved that no earlier request arrived. */
-#define REPLACEMENT_REQUESTS 5
 
 /* Shared by the phase files. */
 void replacement_note(struct task *t, struct replacement_state *s, const char *key, const char *value);

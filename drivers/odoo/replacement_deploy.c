@@ -17,9 +17,6 @@
 
 #include <strings.h>
 
-#define WATCH_MS  3000
-#define SETTLE_MS 30000 /* a queue that stands idle this long without our deploy does not hold it */
-
 /* ---- plan ---- */
 
 static const char *first_host_url(struct arena *a, const struct strings *hosts)
@@ -325,13 +322,15 @@ SUSPENDS enum phase_outcome replacement_source(struct task *t, struct operation 
 
 /* ---- routes ---- */
 
-static void note_domain(struct task *t, struct replacement_state *s, const char *host, const struct dokploy_domain *d,
-                        const char *action)
+static void note_domain(struct task *t, struct replacement_state *s, const struct domain_route *route)
 {
-	const char *p = arena_printf(t->arena, "domain_route_%s_", host);
+	const struct dokploy_domain *d = &route->row;
+	const char *p = arena_printf(t->arena, "domain_route_%s_", route->host);
 	struct text_map *m = &s->runtime_source;
 	struct arena *a = t->arena;
-	map_set(a, m, arena_printf(a, "%saction", p), action);
+	const char *before = map_get(m, arena_printf(a, "%saction", p));
+	if (!before || strcmp(route->action, "unchanged") != 0) /* an interrupted run did it: that is what is told */
+		map_set(a, m, arena_printf(a, "%saction", p), route->action);
 	map_set(a, m, arena_printf(a, "%srecord_present", p), "true");
 	map_set(a, m, arena_printf(a, "%sdomain_id_present", p), d->id[0] ? "true" : "false");
 	map_set(a, m, arena_printf(a, "%sservice_name", p), d->service_name);
@@ -343,45 +342,23 @@ static void note_domain(struct task *t, struct replacement_state *s, const char 
 	map_set(a, m, arena_printf(a, "%spath", p), d->path);
 	map_set(a, m, arena_printf(a, "%sinternal_path", p), d->internal_path);
 	map_set(a, m, arena_printf(a, "%sstrip_path", p), d->strip_path ? "true" : "false");
-	map_set(a, m, arena_printf(a, "%sunique_config_key_present", p), d->has_config_key ? "true" : "false");
-}
-
-static SUSPENDS bool reconcile_host(struct task *t, struct dokploy *d, struct replacement_state *s,
-                                    const struct dokploy_domains *domains, const char *host, struct err *err)
-{
-	struct domain_route route;
-	if (!domain_route_host(t, d, domains, s->target_id, host, s->runtime_port, &route, err))
-		return false;
-	note_domain(t, s, host, &route.row, route.action);
-	replacement_note(t, s, arena_printf(t->arena, "domain_route_%s_row_count", host),
-	                 arena_printf(t->arena, "%zu", route.rows));
-	return true;
+	map_set(a, m, arena_printf(a, "%sunique_config_key_present", p), d->config_key >= 0 ? "true" : "false");
 }
 
 SUSPENDS enum phase_outcome replacement_routes(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
-	struct dokploy d;
-	struct dokploy_domains domains;
-	if (!dokploy_open(t, &d, err) || !dokploy_domains_of_compose(t, &d, s->target_id, &domains, err))
-		return PHASE_FAILED;
-	for (size_t i = 0; i < s->hosts.n; i++)
-		if (!reconcile_host(t, &d, s, &domains, s->hosts.v[i], err))
-			return PHASE_FAILED;
-	if (!dokploy_domains_of_compose(t, &d, s->target_id, &domains, err))
-		return PHASE_FAILED;
-	replacement_note(t, s, "domain_record_count", arena_printf(t->arena, "%zu", domains.n));
-	for (size_t i = 0; i < s->hosts.n; i++) {
-		size_t rows;
-		const struct dokploy_domain *row = domain_of_host(&domains, s->hosts.v[i], &rows);
-		if (!row || !row->id[0] || row->port != s->runtime_port || strcmp(row->service_name, "web") != 0) {
-			err_set(err, &E_provider_refused,
-			        "Dokploy did not keep the route of %s to service web on port %lld", s->hosts.v[i],
-			        (long long)s->runtime_port);
-			return PHASE_FAILED;
-		}
+	const struct domain_order order = { .compose_id = s->target_id, .hosts = s->hosts, .port = s->runtime_port };
+	struct domain_routes routes;
+	enum phase_outcome outcome = domain_routes_ensure(t, op, &order, &s->domains, &routes, err);
+	for (size_t i = 0; i < routes.n; i++) {
+		note_domain(t, s, &routes.v[i]);
+		replacement_note(t, s, arena_printf(t->arena, "domain_route_%s_row_count", routes.v[i].host),
+		                 arena_printf(t->arena, "%zu", routes.v[i].rows));
 	}
-	return PHASE_DONE;
+	if (outcome == PHASE_DONE)
+		replacement_note(t, s, "domain_record_count", arena_printf(t->arena, "%zu", routes.total));
+	return outcome;
 }
 
 /* ---- environment ---- */
@@ -478,117 +455,40 @@ static const char *deploy_title(const struct operation *op)
 	return s->deployment_record_id[0] ? s->deployment_record_id : op->operation_id;
 }
 
-/* Acts on its first run only: a later run may come after the request. What came of it is the next phase's question. */
+static struct deploy_order order_of(struct task *t, const struct operation *op)
+{
+	const struct replacement_state *s = op->state;
+	return (struct deploy_order){ .service_id = s->target_id,
+		                      .title = deploy_title(op),
+		                      .description =
+		                              arena_printf(t->arena, "Launchplane operation %s", op->operation_id),
+		                      .rebuild = replacement_order(op)->no_cache,
+		                      .name = arena_printf(t->arena, "target %s", s->target_name),
+		                      .aftermath = "",
+		                      .limit_s = s->deploy_timeout_s };
+}
+
 SUSPENDS enum phase_outcome replacement_deploy(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
-	const struct replacement_request *request = replacement_order(op);
-	struct dokploy d;
-	s->deploy_absent_since_ms = 0;
-	s->deploy_acknowledged = false;
-	if (s->skips_deploy || operation_is_rerun(op))
+	if (s->skips_deploy)
 		return PHASE_DONE;
-	if (s->deploy_requests >= REPLACEMENT_REQUESTS) {
-		err_set(err, &E_upstream_lost,
-		        "Dokploy was asked for the deploy %lld times and none arrived; nothing was deployed",
-		        (long long)s->deploy_requests);
-		return PHASE_FAILED;
-	}
-	if (!dokploy_open(t, &d, err))
-		return PHASE_FAILED;
-	s->deploy_requests++;
-	const char *description = arena_printf(t->arena, "Launchplane operation %s", op->operation_id);
-	if (dokploy_compose_deploy(t, &d, s->target_id, deploy_title(op), description, request->no_cache, err)) {
-		s->deploy_acknowledged = true;
-		operation_event(t, op, "deploy_requested", NULL);
-		return PHASE_DONE;
-	}
-	if (err->code == &E_cancelled)
-		return PHASE_FAILED; /* stopping: the next run looks for what came of it */
-	if (d.maybe_done) {
-		operation_event(t, op, "deploy_unanswered", NULL);
-		return PHASE_DONE;
-	}
-	if (!dokploy_may_retry(err))
-		return PHASE_FAILED;
-	return operation_goto(op, "deploy", 2000u << s->deploy_requests); /* it certainly did not arrive */
-}
-
-static SUSPENDS bool anything_runs(struct task *t, struct dokploy *d, bool *out, struct err *err)
-{
-	struct dokploy_services services;
-	if (!dokploy_project_all(t, d, &services, err))
-		return false;
-	*out = false;
-	for (size_t i = 0; i < services.n; i++)
-		*out |= strcmp(services.v[i].status, "running") == 0;
-	return true;
-}
-
-/* No row carries our title. If Dokploy answered the request, its queue holds the job or lost it: wait, and give up at
- * the limit. If it did not, the request may never have arrived: an idle queue proves it. */
-static SUSPENDS enum phase_outcome deploy_is_absent(struct task *t, struct operation *op, struct dokploy *d,
-                                                    struct err *err)
-{
-	struct replacement_state *s = op->state;
-	int64_t now = loop_wall_ms(t->loop);
-	bool busy;
-	if (operation_is_overdue(t, op)) {
-		err_set(err, &E_upstream_lost,
-		        "Dokploy %s the deploy but no run titled %s appeared within %lld seconds; look at the target "
-		        "in Dokploy before "
-		        "trying again",
-		        s->deploy_acknowledged ? "accepted" : "may have received", deploy_title(op),
-		        (long long)s->deploy_timeout_s);
-		return PHASE_FAILED;
-	}
-	if (s->deploy_acknowledged)
-		return operation_again(op, WATCH_MS);
-	if (!anything_runs(t, d, &busy, err))
-		return PHASE_FAILED;
-	if (busy || s->deploy_absent_since_ms == 0)
-		s->deploy_absent_since_ms = now;
-	if (now - s->deploy_absent_since_ms < SETTLE_MS)
-		return operation_again(op, WATCH_MS);
-	operation_event(t, op, "deploy_never_arrived", NULL);
-	return operation_goto(op, "deploy", 0);
+	const struct deploy_order order = order_of(t, op);
+	return deploy_ask(t, op, &order, &s->deploy, err);
 }
 
 SUSPENDS enum phase_outcome replacement_deploy_wait(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
-	struct dokploy d;
-	struct dokploy_deployments runs;
 	if (s->skips_deploy)
 		return PHASE_DONE;
-	if (!dokploy_open(t, &d, err) || !dokploy_deployments_of_compose(t, &d, s->target_id, &runs, err))
-		return PHASE_FAILED;
-	const struct dokploy_deployment *run = deployment_titled(&runs, deploy_title(op));
-	if (!run)
-		return deploy_is_absent(t, op, &d, err);
-	s->deploy_acknowledged = true;
-	s->provider_deployment_id = run->id;
-	switch (deployment_class_of(run->status)) {
-	case DEPLOYMENT_SUCCESS:
+	const struct deploy_order order = order_of(t, op);
+	enum phase_outcome outcome = deploy_follow(t, op, &order, &s->deploy, "deploy", err);
+	if (outcome == PHASE_DONE) {
 		s->deploy_status = RELEASE_PASS;
 		s->deploy_finished_at = utc_now(t);
-		return PHASE_DONE;
-	case DEPLOYMENT_FAILURE:
-		err_set(err, &E_deploy_failed,
-		        "Dokploy ended the deploy of target %s with %s%s%s; its log is deployment %s", s->target_name,
-		        run->status, run->error_message[0] ? ": " : "", redact(t->arena, run->error_message), run->id);
-		return PHASE_FAILED;
-	case DEPLOYMENT_RUNNING:
-	case DEPLOYMENT_UNKNOWN:
-		break;
 	}
-	if (operation_is_overdue(t, op)) {
-		err_set(err, &E_timeout,
-		        "the deploy of target %s did not end within %lld seconds; it may still be running in Dokploy",
-		        s->target_name, (long long)s->deploy_timeout_s);
-		return PHASE_FAILED;
-	}
-	return operation_again(op, WATCH_MS);
+	return outcome;
 }
 
 /* ---- inspect: evidence only, nothing here decides ---- */

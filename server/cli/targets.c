@@ -110,8 +110,7 @@ static const struct argument log_arguments[] = { { "--context", "{context}", .is
 	                                         { "--search", "search" },
 	                                         { 0 } };
 static const struct setting *const log_options[] = { lane_settings, log_settings_, client_settings, NULL };
-static const struct api_call logs = { "GET", "/v1/contexts/{context}/instances/{instance}/logs", log_arguments,
-	                              .member = "logs" };
+static const struct api_call logs = { "GET", "/v1/contexts/{context}/instances/{instance}/logs", log_arguments };
 
 /* ---- provider targets, through the service: one lane ---- */
 

@@ -10,7 +10,7 @@ static SUSPENDS bool dry_run(struct call *c, struct err *err)
 	struct key_safety_evidence evidence;
 	struct live_runtime_state shown = { .verification = { .status = "skipped", .reason = "dry-run" } };
 	if (!live_runtime_read(c->t, r, &reading, err)) {
-		if (err->code == &E_upstream_failed || err->code == &E_provider_refused)
+		if (live_runtime_is_providers(err))
 			err->code = &E_dokploy_target_read_failed;
 		return false;
 	}

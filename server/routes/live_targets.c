@@ -165,7 +165,7 @@ static SUSPENDS bool target_logs_route(struct call *c, struct err *err)
 	                        err) ||
 	    !target_log_read(c->t, &target, &id, &wish, &logs, err))
 		return false;
-	return call_answer_member(c, "logs", json_text(c->arena, &logs));
+	return call_answer_members(c, json_text(c->arena, &logs));
 }
 
 const struct route live_target_routes[] = {

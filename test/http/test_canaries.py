@@ -2,15 +2,19 @@
 
 plane.check() searches log, answers, database and the doubles' traffic for them after each test.
 """
+import base64
 import json
 import os
 import pathlib
+import re
 
 import pytest
 
 import live
+from browser import settings as signed_settings
 from checks import assert_accepted
 from cli import Cli, bare, input_file
+from rehearsal.service import run_to_end
 from replacement import env_of, replace
 
 CONFIG = "/v1/product-config/apply"
@@ -145,6 +149,54 @@ def test_no_canary_in_the_arguments_of_a_process(plane):
     lines = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode() for pid in [os.getpid(), *plane.workers()]]
     assert not any(secret in line for secret in plane.secrets for line in lines)
     assert json.dumps(plane.settings).count(plane.master_key) == 1
+
+
+def secret_settings():
+    """The names that the program's own reference marks as secret."""
+    code, out, err = run_to_end("docs", "print", "settings", settings={})
+    assert code == 0, err
+    return {name for name in re.findall(r"^\| `(LAUNCHPLANE_\w+)`.*\(secret\) \|$", out, re.M)}
+
+
+def key_of(letter):
+    return base64.urlsafe_b64encode(letter.encode() * 32).decode()
+
+
+# A marker for every secret setting; those of the last row are the command line's.
+SETTINGS = {
+    "LAUNCHPLANE_AUDIT_SIGNING_KEY": key_of("a"), "LAUNCHPLANE_MASTER_ENCRYPTION_KEY": key_of("m"),
+    "LAUNCHPLANE_PREVIOUS_MASTER_ENCRYPTION_KEYS": f"{key_of('p')},{key_of('q')}",
+    "LAUNCHPLANE_TERMINAL_AGENT_READ_TOKEN": "canary-terminal-agent-c4n4ry-0001", "LAUNCHPLANE_LOCAL_OPERATOR_TOKEN": "canary-operator-c4n4ry-0002",
+    "LAUNCHPLANE_LOCAL_ADMIN_TOKEN": "canary-admin-c4n4ry-000000003", "LAUNCHPLANE_GITHUB_CLIENT_SECRET": "canary-client-c4n4ry-000000004",
+    "LAUNCHPLANE_SESSION_SECRET": "canary-session-c4n4ry-000000005",
+}
+OF_COMMANDS = {"LAUNCHPLANE_TOKEN": "canary-token-c4n4ry-000000006", "LAUNCHPLANE_SESSION_COOKIE": "canary-cookie-c4n4ry-000000007"}
+
+
+def test_every_secret_setting_is_planted_here():
+    """A new one belongs into SETTINGS or OF_COMMANDS"""
+    assert secret_settings() == set(SETTINGS) | set(OF_COMMANDS)
+
+
+def test_canaries_of_the_settings(make_plane, doubles):
+    """Started with them, asked with them, refused with them, restarted, and shown by every help and reference"""
+    needed = {name: value for name, value in signed_settings(doubles).items() if name not in SETTINGS}
+    plane = make_plane(None, **needed, **SETTINGS, LAUNCHPLANE_LOG_LEVEL="debug")
+    plane.secrets += [*",".join(SETTINGS.values()).split(","), *OF_COMMANDS.values()]
+    tokens = [value for name, value in {**SETTINGS, **OF_COMMANDS}.items() if name.endswith("_TOKEN")]
+    for token in [*tokens, SETTINGS["LAUNCHPLANE_SESSION_SECRET"]]:
+        for path in ("/v1/service/runtime", "/v1/product-profiles", "/v1/nowhere"):
+            plane.get(path, token=token)
+        plane.post(CONFIG, {"product": "launchplane"}, token=token)
+    plane.get("/auth/login", token=None)
+    plane.restart()
+    cli = Cli(plane)
+    cli("product-profiles", "list", token=OF_COMMANDS["LAUNCHPLANE_TOKEN"])
+    cli("product-profiles", "list", token=None, LAUNCHPLANE_SESSION_COOKIE=OF_COMMANDS["LAUNCHPLANE_SESSION_COOKIE"])
+    for words in (["--help"], ["service", "serve", "--help"], ["docs", "print", "settings"], ["service", "serve", "--listen", "nonsense"],
+                  ["storage", "status"]):
+        shown = bare(*words, **{**plane.settings, **OF_COMMANDS})
+        plane.answers += [shown.out, shown.err]
 
 
 @pytest.mark.settings(LAUNCHPLANE_MASTER_ENCRYPTION_KEY="short")

@@ -3,6 +3,7 @@ import threading
 
 import pytest
 
+import live
 from checks import assert_accepted, assert_ok, assert_rejected
 from cli import Cli
 from rehearsal import policy as policies
@@ -103,6 +104,25 @@ def test_the_profile_follows_and_remembers(plane, lane):
     assert (profile["display_name"], profile["source"]) == ("Shop of today", "service:product-context-cutover")
     body = {**lane.target_setup(), "mode": "dry-run"}
     assert_rejected(plane.post("/v1/dokploy-targets/setup", body), 400, "invalid_dokploy_target_setup", "context")
+
+
+def test_what_the_lanes_are_expected_to_have_follows_them(plane, lane):
+    """CUT-16: else nothing that is recorded would ever reach the live target again"""
+    live.expect(plane, lane, "ODOO_DB_USER")
+    profile = profile_of(plane, lane)
+    profile["expected_config"]["runtime_environment_keys"] += [
+        {"key": "ODOO_DB_USER", "context": lane.product, "instance": lane.instance}, {"key": "EVERYWHERE", "context": "", "instance": ""}]
+    assert_accepted(plane.post("/v1/product-profiles", profile))
+    before = live.look(plane, lane)["runtime_environment"]
+    plan = assert_accepted(plane.post(CUTOVER, move(lane)))["result"]["profile"]
+    assert (plan["expected_key_count"], plan["expected_binding_count"]) == (1, len(lane.secrets))
+    cut_over(plane, lane)
+    expected = profile_of(plane, lane)["expected_config"]
+    assert [(row["key"], row["context"]) for row in expected["runtime_environment_keys"]] == [
+        ("ODOO_DB_USER", lane.product), ("EVERYWHERE", "")]
+    assert {row["context"] for row in expected["managed_secret_bindings"]} == {lane.product}
+    lane.context = lane.product
+    assert live.look(plane, lane)["runtime_environment"] == before
 
 
 def test_copied_secrets_open_in_the_new_context(plane, lane):

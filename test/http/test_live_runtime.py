@@ -219,6 +219,21 @@ def test_a_kill_around_each_call_leaves_one_write(plane, changed, call, side):
     assert plane.doubles.dokploy.effects("POST", "compose.update") == 1
 
 
+@pytest.mark.parametrize("trouble", [lambda rule: rule.answer(404), lambda rule: rule.answer(403), lambda rule: rule.answer(500),
+                                     lambda rule: rule.drop_before()], ids=["gone", "refused", "failing", "away"])
+@pytest.mark.parametrize("mode", ["dry-run", "apply"])
+def test_a_target_that_cannot_be_read_is_told_alike_by_plan_and_apply(plane, changed, mode, trouble):
+    """config-health 5.2"""
+    trouble(plane.doubles.dokploy.on("GET", "compose.one"))
+    if mode == "dry-run":
+        assert_rejected(live.apply(plane, changed, mode=mode), 502, "dokploy_target_read_failed")
+        return
+    answer = live.beside(plane, changed, "unreadable")
+    operation = plane.finish(live.operation_id_of(plane))
+    assert (operation["status"], operation["error_code"]) == ("fail", "dokploy_target_read_failed")
+    assert answer().status_code in (202, 502)
+
+
 # bad input
 
 @pytest.mark.parametrize("changes, path", [

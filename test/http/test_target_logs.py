@@ -15,7 +15,7 @@ LINES = [
 
 
 def logs_of(plane, query="", path=LOGS, **options):
-    return assert_ok(plane.get(path + query, **options))["logs"]
+    return assert_ok(plane.get(path + query, **options))
 
 
 @pytest.fixture
@@ -26,8 +26,10 @@ def planted(plane, lane):
 
 
 def test_lines_of_the_web_container_are_redacted(plane, planted):
-    """DOK-28; plane.check() looks for the planted values in answers and log"""
+    """DOK-25, DOK-28; plane.check() looks for the planted values in answers and log"""
     logs = logs_of(plane)
+    assert set(logs) == {"status", "trace_id", "context", "instance", "target", "request", "logs"}
+    assert set(logs["target"]) == {"target_id", "target_type", "target_name", "app_name", "server_id", "source_label"}
     text = "\n".join(logs["logs"]["lines"])
     assert not any(secret in text for secret in PLANTED)
     assert text.count("[redacted]") >= 6
@@ -131,7 +133,7 @@ def test_the_command(plane, planted):
     cli = Cli(plane)
     result = cli("environments", "logs", "--context", "shop", "--instance", "testing", "--lines", "1", "--since", "2h",
                  "--search", "boot", "--json")
-    assert result.code == 0 and len(result.json()["logs"]["logs"]["lines"]) == 1
+    assert result.code == 0 and len(result.json()["logs"]["lines"]) == 1
     assert cli("environments", "logs", "--context", "shop", "--instance", "testing", "--lines", "0").code == 1
     assert cli("environments", "logs", "--context", "shop").code == 2
 
