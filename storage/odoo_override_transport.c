@@ -53,7 +53,8 @@ static SUSPENDS bool migrate_value(struct migration *m, const struct odoo_overri
 	} else if (rows.n == 0) {
 		action = "missing";
 	} else {
-		const char *secret_id = arena_strdup(m->a, row_text(&rows, 0, 0)), *before = map_get(&m->moved, secret_id);
+		const char *secret_id = arena_strdup(m->a, row_text(&rows, 0, 0)),
+		           *before = map_get(&m->moved, secret_id);
 		old_key = arena_strdup(m->a, row_text(&rows, 0, 1));
 		bool configured = strcmp(row_text(&rows, 0, 2), "configured") == 0;
 		new_id = secret_binding_id_of(m->a, secret_id, wanted);
@@ -129,9 +130,7 @@ static bool refuse(const struct migration *m, struct err *err)
 bool odoo_override_migrate_transport(struct tx *tx, const struct override_transport *r, bool applies,
                                      const struct authorship *by, struct json *out, struct err *err)
 {
-	struct migration m = {
-		.tx = tx, .a = tx_task(tx)->arena, .by = by, .applies = applies, .items = json_array()
-	};
+	struct migration m = { .tx = tx, .a = tx_task(tx)->arena, .by = by, .applies = applies, .items = json_array() };
 	struct rows rows;
 	if (!tx_query(tx, &Q_odoo_overrides_lock, PARAMS(P_TEXT(r->context), P_TEXT(r->instance)), &rows, err))
 		return false;

@@ -11,7 +11,8 @@ void override_reset_apply(struct odoo_override *o)
 	o->last_apply = (struct override_apply){ .status = RELEASE_SKIPPED, .applied_at = "", .detail = "" };
 }
 
-void override_set_parameter(struct arena *a, struct odoo_override *o, const char *key, const struct override_value *value)
+void override_set_parameter(struct arena *a, struct odoo_override *o, const char *key,
+                            const struct override_value *value)
 {
 	for (size_t i = 0; i < o->config_parameters.n; i++)
 		if (strcmp(o->config_parameters.v[i].key, key) == 0) {
@@ -74,13 +75,13 @@ static bool check_value(struct arena *a, void *record, const char *path, struct 
 	return true;
 }
 
-#define WRITE_HEAD                                                                                                  \
-	F_SCHEMA_VERSION(override_write),                                                                           \
-	        F_STR(override_write, context, REQUIRED | LOWERED | NON_BLANK | NO_BLANKS, .max = 100),             \
-	        F_STR(override_write, instance, REQUIRED | LOWERED | NON_BLANK | NO_BLANKS, .max = 100),            \
+#define WRITE_HEAD                                                                                                     \
+	F_SCHEMA_VERSION(override_write),                                                                              \
+	        F_STR(override_write, context, REQUIRED | LOWERED | NON_BLANK | NO_BLANKS, .max = 100),                \
+	        F_STR(override_write, instance, REQUIRED | LOWERED | NON_BLANK | NO_BLANKS, .max = 100),               \
 	        F_STR(override_write, source_label, TRIMMED, .fallback = "cli", .max = 200)
-#define WRITE_VALUE                                                                                                 \
-	F_JSON(override_write, value, 0, .help = "String, number or boolean; not for names like secrets"),          \
+#define WRITE_VALUE                                                                                                    \
+	F_JSON(override_write, value, 0, .help = "String, number or boolean; not for names like secrets"),             \
 	        F_STR(override_write, secret_binding_id, TRIMMED, .max = 300, .help = "Of a managed secret")
 
 static const struct field parameter_fields[] = {
@@ -89,8 +90,8 @@ static const struct field parameter_fields[] = {
 	WRITE_VALUE,
 	F_END,
 };
-const struct contract override_parameter_write_contract = CONTRACT(
-        override_write, parameter_fields, "An ir.config_parameter of a lane", .check = check_value);
+const struct contract override_parameter_write_contract =
+        CONTRACT(override_write, parameter_fields, "An ir.config_parameter of a lane", .check = check_value);
 static const struct field setting_fields[] = {
 	WRITE_HEAD,
 	F_STR(override_write, addon, REQUIRED | TRIMMED | LOWERED | NON_BLANK | NO_BLANKS, .max = 100),
@@ -105,8 +106,7 @@ static const struct field website_fields[] = {
 	F_OBJECT(override_write, website_bootstrap, REQUIRED, &website_bootstrap_contract),
 	F_END,
 };
-const struct contract override_website_write_contract =
-        CONTRACT(override_write, website_fields, "A lane's website");
+const struct contract override_website_write_contract = CONTRACT(override_write, website_fields, "A lane's website");
 static const struct field apply_fields[] = {
 	WRITE_HEAD,
 	F_ENUM(override_write, status, REQUIRED, .names = release_status_names),
@@ -116,7 +116,6 @@ static const struct field apply_fields[] = {
 };
 const struct contract override_apply_write_contract =
         CONTRACT(override_write, apply_fields, "How the latest application of a lane's settings went");
-
 
 static bool is_known(const struct odoo_override *o)
 {
@@ -130,7 +129,8 @@ static struct override_value wished_value(struct arena *a, const struct override
 	return (struct override_value){ .source = OVERRIDE_SECRET_BINDING, .secret_binding_id = o->secret_binding_id };
 }
 
-bool override_put_parameter(struct arena *a, const char *now, struct odoo_override *o, const void *wish, struct err *err)
+bool override_put_parameter(struct arena *a, const char *now, struct odoo_override *o, const void *wish,
+                            struct err *err)
 {
 	const struct override_write *w = wish;
 	struct override_value value = wished_value(a, w);
@@ -170,17 +170,17 @@ bool override_mark_apply(struct arena *a, const char *now, struct odoo_override 
 	bool ended = w->status == RELEASE_PASS || w->status == RELEASE_FAIL;
 	if (!is_known(o))
 		return err_set(err, &E_not_found, "there are no settings of %s/%s", o->context, o->instance);
-	o->last_apply =
-	        (struct override_apply){ .attempted = w->status != RELEASE_SKIPPED,
-		                         .status = w->status,
-		                         .applied_at = w->applied_at[0] || !ended ? w->applied_at : now,
-		                         .detail = w->detail };
+	o->last_apply = (struct override_apply){ .attempted = w->status != RELEASE_SKIPPED,
+		                                 .status = w->status,
+		                                 .applied_at = w->applied_at[0] || !ended ? w->applied_at : now,
+		                                 .detail = w->detail };
 	return true;
 }
 
 /* ---- one change ---- */
 
-static SUSPENDS bool read_for_change(struct tx *tx, const struct override_target *t, struct odoo_override *out, struct err *err)
+static SUSPENDS bool read_for_change(struct tx *tx, const struct override_target *t, struct odoo_override *out,
+                                     struct err *err)
 {
 	struct arena *a = tx_task(tx)->arena;
 	struct rows rows;
@@ -188,8 +188,8 @@ static SUSPENDS bool read_for_change(struct tx *tx, const struct override_target
 		return false;
 	if (rows.n) {
 		const char *text = arena_strdup(a, row_text(&rows, 0, 0));
-		return contract_read_text(a, &odoo_override_contract, text, strlen(text),
-		                          "the stored override record", out, err);
+		return contract_read_text(a, &odoo_override_contract, text, strlen(text), "the stored override record",
+		                          out, err);
 	}
 	contract_defaults(a, &odoo_override_contract, out);
 	out->context = t->context;
@@ -208,11 +208,9 @@ bool odoo_override_change(struct tx *tx, const struct override_target *t, overri
 	record->updated_at = now;
 	record->source_label = t->source_label;
 	const char *text = contract_text(a, &odoo_override_contract, record);
-	if (!contract_read_text(a, &odoo_override_contract, text, strlen(text), "the override record", &checked,
-	                        err))
+	if (!contract_read_text(a, &odoo_override_contract, text, strlen(text), "the override record", &checked, err))
 		return false;
 	tx_send(tx, &Q_odoo_override_upsert,
 	        PARAMS(P_TEXT(record->context), P_TEXT(record->instance), P_TEXT(record->updated_at), P_TEXT(text)));
 	return true;
 }
-

@@ -20,8 +20,8 @@ static bool check_request(struct arena *a, void *record, const char *path, struc
 	const struct post_deploy_request *r = record;
 	return replacement_check_overlay(a, &r->env_overlay, path, err);
 }
-const struct contract post_deploy_request_contract = CONTRACT(
-        post_deploy_request, request_fields, "A lane to be brought up to its records", .check = check_request);
+const struct contract post_deploy_request_contract =
+        CONTRACT(post_deploy_request, request_fields, "A lane to be brought up to its records", .check = check_request);
 
 bool lane_settle_target(struct task *t, struct operation *op, int64_t timeout_s, struct err *err)
 {

@@ -13,11 +13,11 @@
 enum argument_kind {
 	ARGUMENT_TEXT,
 	ARGUMENT_NUMBER,
-	ARGUMENT_TRUE,     /* a switch that sends true */
-	ARGUMENT_FALSE,    /* a switch that sends false */
-	ARGUMENT_ENV_FILE, /* a file of KEY=VALUE lines: an object of texts */
-	ARGUMENT_LIST,     /* a flag that may be given several times: a list of texts */
-	ARGUMENT_JSON,     /* a JSON document */
+	ARGUMENT_TRUE,      /* a switch that sends true */
+	ARGUMENT_FALSE,     /* a switch that sends false */
+	ARGUMENT_ENV_FILE,  /* a file of KEY=VALUE lines: an object of texts */
+	ARGUMENT_LIST,      /* a flag that may be given several times: a list of texts */
+	ARGUMENT_JSON,      /* a JSON document */
 	ARGUMENT_JSON_FILE, /* a file with a JSON object */
 };
 
@@ -83,6 +83,7 @@ extern const struct command odoo_commands[];
 extern const struct command odoo_preview_commands[];
 extern const struct command artifact_publish_commands[];
 extern const struct command odoo_override_commands[];
+extern const struct command odoo_worker_commands[];
 extern const struct command policy_commands[];
 extern const struct command policy_test_commands[];
 extern const struct command sync_policy_commands[];

@@ -62,7 +62,8 @@ static const struct argument apply_arguments[] = {
 };
 
 static const struct setting website_settings[] = {
-	{ "--payload-file", NULL, NULL, "FILE", "JSON: the website_bootstrap; or give the whole body as --input-file", 0 },
+	{ "--payload-file", NULL, NULL, "FILE", "JSON: the website_bootstrap; or give the whole body as --input-file",
+	  0 },
 	{ 0 },
 };
 static const struct argument website_arguments[] = {
@@ -270,7 +271,8 @@ const struct command odoo_override_commands[] = {
 	{ "odoo-overrides", "mark-apply", "Say how the latest application of a lane's settings went", NULL, 0,
 	  apply_options, run_apply, &mark_apply },
 	{ "odoo-overrides", "migrate-secret-transport",
-	  "Move the secrets that settings refer to under ODOO_OVERRIDE_SECRET__ keys; the key-safety policy must know them",
+	  "Move the secrets that settings refer to under ODOO_OVERRIDE_SECRET__ keys; the key-safety policy must know "
+	  "them",
 	  NULL, 0, transport_options, run_transport, &transport },
 	{ "odoo-overrides", "write-config-param", "Write a lane's web.base.url, as workflows do", NULL, 0, body_options,
 	  api_run, &driver_parameter },

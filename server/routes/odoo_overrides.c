@@ -209,10 +209,9 @@ static SUSPENDS bool operator_apply_route(struct call *c, struct err *err)
 static SUSPENDS bool transport_route(struct call *c, struct err *err)
 {
 	const struct override_transport *r = c->body;
-	const struct authorship by = { .actor = c->principal->actor,
-		                       .now = utc_now(c->t),
-		                       .source_label = r->source_label,
-		                       .reason = "" };
+	const struct authorship by = {
+		.actor = c->principal->actor, .now = utc_now(c->t), .source_label = r->source_label, .reason = ""
+	};
 	const char *action = c->applies ? c->route->apply_action : c->route->action;
 	struct json report, records = json_object();
 	struct tx *tx;
