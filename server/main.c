@@ -144,6 +144,11 @@ static int run(struct arena *a, int argc, char **argv)
 		return 0;
 	}
 	const struct command *c = argc > 2 ? command_named(argv[1], argv[2]) : NULL;
+	if (!c && argc > 3) { /* "service odoo-workers status": a name of two words */
+		c = command_named(argv[1], arena_printf(a, "%s %s", argv[2], argv[3]));
+		argc -= c ? 1 : 0;
+		argv += c ? 1 : 0;
+	}
 	if (!c)
 		return unknown_command(a, argv[1], argc > 2 ? argv[2] : NULL);
 	if (asks_for_help(argc - 3, argv + 3)) {

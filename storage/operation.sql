@@ -100,6 +100,7 @@ UPDATE launchplane_operations o
        lease_expires_at = now_at + $3::bigint * interval '1 millisecond', heartbeat_at = now_at,
        next_run_at = now_at + $3::bigint * interval '1 millisecond',
        attempt = attempt + 1, phase_attempt = phase_attempt + 1,
+       lost_leases = lost_leases + CASE WHEN o.lease_owner = '' THEN 0 ELSE 1 END,
        started_at = coalesce(started_at, now_at)
   FROM clock
  WHERE o.operation_id = ANY (ARRAY(SELECT operation_id FROM due))
@@ -142,7 +143,7 @@ moved AS (
            phase_started_at = CASE WHEN $6::boolean THEN now_at ELSE phase_started_at END,
            phase_deadline_at = CASE WHEN NOT $6::boolean THEN phase_deadline_at
                                     WHEN $9::bigint > 0 THEN now_at + $9::bigint * interval '1 second' END,
-           failures = $13::bigint,
+           failures = $13::bigint, lost_leases = 0,
            deployment_record_id = $10, release_tuple_id = $11,
            lease_owner = CASE WHEN $7::bigint IS NULL THEN lease_owner ELSE '' END,
            lease_expires_at = CASE WHEN $7::bigint IS NOT NULL THEN NULL
@@ -195,5 +196,5 @@ SELECT DISTINCT lease_owner FROM launchplane_operations
 -- name: operation_release_owner
 -- For the leases of a process that is certainly dead.
 UPDATE launchplane_operations
-   SET lease_owner = '', lease_expires_at = NULL, next_run_at = clock_timestamp() + $2::bigint * interval '1 millisecond'
+   SET lease_owner = '', lease_expires_at = NULL, lost_leases = lost_leases + 1, next_run_at = clock_timestamp() + $2::bigint * interval '1 millisecond'
  WHERE status = 'running' AND lease_owner = $1;

@@ -83,6 +83,7 @@ extern const struct command odoo_commands[];
 extern const struct command odoo_preview_commands[];
 extern const struct command artifact_publish_commands[];
 extern const struct command odoo_override_commands[];
+extern const struct command odoo_worker_commands[];
 extern const struct command policy_commands[];
 extern const struct command policy_test_commands[];
 extern const struct command sync_policy_commands[];

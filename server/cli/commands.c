@@ -13,6 +13,7 @@ const struct command *const all_commands[] = {
 	config_commands,
 	odoo_commands,
 	odoo_override_commands,
+	odoo_worker_commands,
 	policy_commands,
 	audit_commands,
 	docs_commands,

@@ -27,6 +27,7 @@ const struct route *const all_routes[] = {
 	auth_routes,
 	agent_routes,
 	odoo_lane_routes,
+	odoo_worker_routes,
 	odoo_prod_routes,
 	odoo_override_routes,
 	odoo_preview_routes,

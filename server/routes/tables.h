@@ -26,6 +26,7 @@ extern const struct route odoo_preview_routes[];
 extern const struct route odoo_lane_routes[];
 extern const struct route odoo_prod_routes[];
 extern const struct route odoo_override_routes[];
+extern const struct route odoo_worker_routes[];
 extern const struct route operation_routes[];
 extern const struct route grant_routes[];
 extern const struct route auth_routes[];
