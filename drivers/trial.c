@@ -14,7 +14,8 @@ static const struct field request_fields[] = {
 	F_STR(trial_request, instance, REQUIRED | TRIMMED | NON_BLANK, .max = 200),
 	F_END,
 };
-const struct contract trial_request_contract = CONTRACT(trial_request, request_fields, "An operation that does nothing");
+const struct contract trial_request_contract =
+        CONTRACT(trial_request, request_fields, "An operation that does nothing");
 
 static const struct field state_fields[] = {
 	F_INT(trial_state, began_us, 0),

@@ -17,14 +17,14 @@
 
 #include <libpq-fe.h>
 
-#define GROUP_MAX       32 /* writes of one commit */
-#define READS_IN_FLIGHT 64 /* on one connection */
-#define TOGETHER_MAX   32 /* reads of one statement */
+#define GROUP_MAX           32 /* writes of one commit */
+#define READS_IN_FLIGHT     64 /* on one connection */
+#define TOGETHER_MAX        32 /* reads of one statement */
 #define TOGETHER_PARAMS_MAX 4
-#define READ_CONNS_MAX  4  /* more backends than cores only add switches */
-#define WRITE_CONNS_MAX 8
-#define PIN_LANES       1024 /* pin keys are hashed into as many; a collision costs a little waiting */
-#define HOSTS_MAX       16
+#define READ_CONNS_MAX      4 /* more backends than cores only add switches */
+#define WRITE_CONNS_MAX     8
+#define PIN_LANES           1024 /* pin keys are hashed into as many; a collision costs a little waiting */
+#define HOSTS_MAX           16
 
 struct db;
 struct conn;
@@ -226,7 +226,7 @@ void read_again_alone(struct db *db, struct request *r);
 /* db_together.c */
 /* Unqueues the first read, and those that can be asked together with it, room at most: then it is their carrier. */
 struct request *together_take(struct db *db, unsigned room);
-bool together_send(struct conn *c, struct request *carrier);                          /* as conn_send() */
+bool together_send(struct conn *c, struct request *carrier);                   /* as conn_send() */
 void together_finished(struct db *db, struct request *carrier, PGresult *res); /* takes res */
 void together_lost(struct db *db, struct request *carrier);
 void shared_unref(struct shared_result *s);

@@ -30,6 +30,19 @@ static const struct query kill_others = {
 	       "where datname = current_database() and pid <> pg_backend_pid() and query like $1",
 	.n_params = 1,
 };
+static const struct query named_together = {
+	.name = "named_together",
+	.n_params = 2,
+	.sql = "select asked.number, answer.* from unnest($1::text[], $2::text[]) with ordinality as asked (p1, p2, "
+	       "number) "
+	       "cross join lateral (select k, v / length(asked.p2) as share from thing where k = asked.p1) as answer",
+};
+static const struct query named = {
+	.name = "named",
+	.n_params = 2,
+	.sql = "select k, v / length($2) as share from thing where k = $1",
+	.together = &named_together,
+};
 static const char make_thing[] = "create table thing (k text primary key, v int)";
 
 /* ---- every query ---- */
@@ -140,6 +153,105 @@ static SUSPENDS void check_shared_sync(struct task *t)
 static void reads_of_one_turn_share_a_sync(void **state)
 {
 	scratch_run(state, NULL, check_shared_sync);
+}
+
+/* ---- reads in one statement ---- */
+
+struct asking {
+	const char *key, *divisor; /* its length is; "": the statement fails */
+	bool ok, is_cancelled;
+	size_t n;
+	struct err err;
+};
+
+struct askings {
+	struct asking *of;
+	unsigned next, left;
+};
+
+static SUSPENDS void ask_for(struct task *t, void *arg)
+{
+	struct askings *all = arg;
+	struct asking *a = &all->of[all->next++];
+	struct rows rows;
+	if (a->is_cancelled)
+		task_set_deadline(t, 0);
+	a->ok = db_query(t, &named, PARAMS(P_TEXT(a->key), P_TEXT(a->divisor)), &rows, &a->err);
+	a->n = a->ok ? rows.n : 0;
+	if (a->n) {
+		assert_int_equal(rows.changed, 1);
+		assert_string_equal(row_text(&rows, 0, 0), a->key);
+		assert_int_equal(row_int(&rows, 0, 1), 12 / strlen(a->divisor));
+		assert_int_equal(row_column(&rows, "k"), 0);
+		assert_int_equal(row_column(&rows, "number"), -1);
+		assert_string_equal(row_named(&rows, 0, "k"), a->key);
+		rows_done(&rows);
+	}
+	all->left--;
+}
+
+static SUSPENDS void ask_all(struct task *t, struct asking *of, unsigned n)
+{
+	struct err err = { 0 };
+	struct askings all = { .of = of, .left = n };
+	for (unsigned i = 0; i < n; i++)
+		assert_non_null(task_spawn(t->loop, "asking", ask_for, &all));
+	while (all.left)
+		assert_true(task_sleep(t, 2, &err));
+}
+
+static SUSPENDS void check_together(struct task *t)
+{
+	static const char *const keys[] = { "a", "quo\"te", "back\\slash", "{brace,comma}", "NULL", "", "\xc3\xa9" };
+	struct db_stats before, after;
+	struct err err = { 0 };
+	scratch_do(t, make_thing);
+	for (size_t i = 0; i < countof(keys); i++)
+		assert_true(db_write(t, "x", &insert, PARAMS(P_TEXT(keys[i]), P_INT(12)), NULL, &err));
+	struct asking *of = arena_array(t->arena, 40, sizeof(*of));
+	for (unsigned i = 0; i < 40; i++)
+		of[i] = (struct asking){ .key = i % 8 < 7    ? keys[i % 8]
+			                        : i % 16 < 8 ? "none"
+			                                     : NULL,
+			                 .divisor = i % 2 ? "12" : "123" };
+	db_stats(t->loop->db, &before);
+	ask_all(t, of, 40);
+	db_stats(t->loop->db, &after);
+	for (unsigned i = 0; i < 40; i++) {
+		assert_true(of[i].ok);
+		assert_int_equal(of[i].n, i % 8 < 7);
+	}
+	assert_int_equal(after.together - before.together, 40);
+	assert_true(after.queries - before.queries <= 8);
+	assert_int_equal(after.resent, before.resent);
+}
+
+static void reads_of_different_keys_are_one_statement(void **state)
+{
+	scratch_run(state, NULL, check_together);
+}
+
+static SUSPENDS void check_bad_asking(struct task *t)
+{
+	struct err err = { 0 };
+	scratch_do(t, make_thing);
+	assert_true(db_write(t, "x", &insert, PARAMS(P_TEXT("a"), P_INT(12)), NULL, &err));
+	struct asking *of = arena_array(t->arena, 12, sizeof(*of));
+	for (unsigned i = 0; i < 12; i++)
+		of[i] = (struct asking){ .key = "a", .divisor = i == 5 ? "" : "12", .is_cancelled = i == 7 };
+	ask_all(t, of, 12);
+	for (unsigned i = 0; i < 12; i++)
+		assert_int_equal(of[i].ok, i != 5 && i != 7);
+	assert_string_equal(of[5].err.sqlstate, "22012");
+	assert_ptr_equal(of[7].err.code, &E_timeout);
+	/* alone again: nothing of the failure is left */
+	ask_all(t, of, 5);
+	assert_true(of[4].ok && of[4].n == 1);
+}
+
+static void a_bad_read_of_a_shared_statement_fails_alone(void **state)
+{
+	scratch_run(state, NULL, check_bad_asking);
 }
 
 static SUSPENDS void check_bad_reads(struct task *t)
@@ -576,6 +688,8 @@ int main(void)
 		cmocka_unit_test(every_query_prepares_on_a_migrated_database),
 		cmocka_unit_test(reads_of_one_turn_share_a_sync),
 		cmocka_unit_test(a_bad_read_fails_alone),
+		cmocka_unit_test(reads_of_different_keys_are_one_statement),
+		cmocka_unit_test(a_bad_read_of_a_shared_statement_fails_alone),
 		cmocka_unit_test(a_statement_that_cannot_be_prepared_says_why_each_time),
 		cmocka_unit_test(a_bad_write_fails_alone),
 		cmocka_unit_test(writes_that_wait_are_committed_together),
