@@ -5,6 +5,7 @@
  *   db_together.c  reads of different keys in one statement
  *   db_link.c      one libpq connection on the loop: resolve, connect, watch, break
  *   db_pipeline.c  statements into a connection, results out of it
+ *   db_many.c      statements that store many items at once
  *   db_tx.c        transactions
  *   db_rows.c      rows, and SQLSTATE to struct err
  *   db_listen.c    LISTEN
@@ -93,6 +94,7 @@ struct request {
 	int shared_row;
 	struct request *members; /* of a carrier (db_together.c), linked by next */
 	unsigned members_n;
+	struct request *beside; /* the next item of the same statement */
 	struct conn **conn; /* where a transaction's connection goes */
 };
 
@@ -231,6 +233,16 @@ void together_finished(struct db *db, struct request *carrier, PGresult *res); /
 void together_lost(struct db *db, struct request *carrier);
 void shared_unref(struct shared_result *s);
 PGresult *shared_result(const struct shared_result *s);
+
+/* Of db_many.c. The text form of a parameter; a number's goes into buffer. NULL is null. */
+#define NUMBER_MAX 24
+const char *param_text(const struct param *p, char buffer[NUMBER_MAX], size_t *n);
+/* An array of one parameter of each item, in PostgreSQL's binary form. malloc'ed. */
+char *many_array(const struct param *const *items, size_t n_items, size_t param, size_t *size);
+/* Links group[i] and what can go into one statement with it (request.beside), and marks in is_taken whatever it took. */
+struct request *many_gather(struct request *const *group, unsigned n, unsigned i, bool *is_taken);
+/* One row each. Takes res. */
+void many_hand_out(struct request *first, PGresult *res);
 
 /* db_tx.c */
 void tx_statement_failed(struct tx *tx, const PGresult *res);
