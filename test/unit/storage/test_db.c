@@ -43,6 +43,15 @@ static const struct query named = {
 	.sql = "select k, v / length($2) as share from thing where k = $1",
 	.together = &named_together,
 };
+static const struct query doze_together = {
+	.name = "doze_together",
+	.n_params = 1,
+	.sql = "select asked.number, answer.* from unnest($1::text[]) with ordinality as asked (p1, number) "
+	       "cross join lateral (select pg_sleep(asked.p1::float8)::text) as answer",
+};
+static const struct query doze = {
+	.name = "doze", .n_params = 1, .sql = "select pg_sleep($1::text::float8)::text", .together = &doze_together
+};
 static const char make_thing[] = "create table thing (k text primary key, v int)";
 
 /* ---- every query ---- */
@@ -501,6 +510,36 @@ static SUSPENDS void long_read(struct task *t, void *arg)
 	v->is_done = true;
 }
 
+struct sleepers {
+	struct victim *first; /* the one that the test waits for */
+	unsigned left, failed;
+};
+
+static SUSPENDS void sleep_with_others(struct task *t, void *arg)
+{
+	struct sleepers *s = arg;
+	struct err err = { 0 };
+	bool ok = db_query(t, &doze, PARAMS(P_TEXT("5")), NULL, &err);
+	s->failed += !ok && err.code == &E_database_unavailable;
+	if (--s->left)
+		return;
+	s->first->ok = ok;
+	s->first->err = err;
+	s->first->is_done = true;
+}
+
+static SUSPENDS void long_shared_read(struct task *t, void *arg)
+{
+	struct victim *v = arg;
+	struct sleepers s = { .first = v, .left = 6 };
+	struct err err = { 0 };
+	for (int i = 0; i < 6; i++)
+		task_spawn(t->loop, "sleeper", sleep_with_others, &s);
+	while (!v->is_done)
+		assert_true(task_sleep(t, 5, &err));
+	assert_int_equal(s.failed, 6);
+}
+
 static SUSPENDS void long_write(struct task *t, void *arg)
 {
 	struct victim *v = arg;
@@ -526,10 +565,11 @@ static SUSPENDS void kill_while(struct task *t, task_fn fn, struct victim *v, co
 
 static SUSPENDS void check_killed(struct task *t)
 {
-	struct victim reader = { 0 }, writer = { 0 };
+	struct victim reader = { 0 }, writer = { 0 }, readers = { 0 };
 	struct err err = { 0 };
 	scratch_do(t, make_thing);
 	kill_while(t, long_read, &reader, "select pg_sleep%");
+	kill_while(t, long_shared_read, &readers, "select asked.number%");
 	kill_while(t, long_write, &writer, "insert into thing%");
 	for (int i = 0; i < 20; i++) {
 		if (!db_query(t, &plus_one, PARAMS(P_INT(i), P_NULL), NULL, &err))
@@ -538,7 +578,8 @@ static SUSPENDS void check_killed(struct task *t)
 	assert_string_equal(scratch_text(t, "select count(*) from thing"), "0");
 	struct db_stats stats;
 	db_stats(t->loop->db, &stats);
-	assert_int_equal(stats.connections_lost, 2);
+	assert_int_equal(stats.connections_lost, 3);
+	assert_int_equal(stats.together, 6);
 }
 
 static void a_killed_connection_fails_what_was_in_flight_and_is_replaced(void **state)
