@@ -114,7 +114,7 @@ void arena_free(struct arena *a)
 	free(a);
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+void *arena_bytes(struct arena *a, size_t n)
 {
 	if (n > SIZE_MAX / 4)
 		out_of_memory(n);
@@ -132,8 +132,12 @@ void *arena_alloc(struct arena *a, size_t n)
 	c->used += need;
 	a->used += need;
 	UNPOISON(p, n);
-	memset(p, 0, n);
 	return p;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+	return memset(arena_bytes(a, n), 0, n);
 }
 
 void *arena_array(struct arena *a, size_t n, size_t size)
@@ -146,8 +150,9 @@ void *arena_array(struct arena *a, size_t n, size_t size)
 
 char *arena_strndup(struct arena *a, const char *s, size_t n)
 {
-	char *copy = arena_alloc(a, n + 1);
+	char *copy = arena_bytes(a, n + 1);
 	memcpy(copy, s, n);
+	copy[n] = '\0';
 	return copy;
 }
 

@@ -16,6 +16,7 @@ void arena_free(struct arena *a);
 void arena_reset(struct arena *a);
 
 void *arena_alloc(struct arena *a, size_t n);
+void *arena_bytes(struct arena *a, size_t n);              /* not zeroed: for what is written over at once */
 void *arena_array(struct arena *a, size_t n, size_t size); /* aborts when n * size overflows */
 char *arena_strdup(struct arena *a, const char *s);        /* NULL stays NULL */
 char *arena_strndup(struct arena *a, const char *s, size_t n);

@@ -7,9 +7,10 @@ void buf_grow(struct buf *b, size_t n)
 	size_t cap = b->cap ? b->cap * 2 : 512;
 	if (cap - b->n <= n)
 		cap = b->n + n + 1;
-	char *p = arena_alloc(b->arena, cap);
+	char *p = arena_bytes(b->arena, cap);
 	if (b->n)
 		memcpy(p, b->p, b->n);
+	p[b->n] = '\0';
 	b->p = p;
 	b->cap = cap;
 }

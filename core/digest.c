@@ -71,19 +71,18 @@ static inline uint64_t mix(uint64_t h, uint64_t w)
 uint64_t hash64(uint64_t seed, const void *bytes, size_t n)
 {
 	const char *p = bytes;
-	uint64_t h[4] = { 0x9e3779b97f4a7c15u ^ n ^ seed, 0xbf58476d1ce4e5b9u, 0x94d049bb133111ebu ^ seed,
-		          0xd6e8feb86659fd93u };
-	uint64_t w[4] = { 0 };
+	uint64_t a = 0x9e3779b97f4a7c15u ^ n ^ seed, b = 0xbf58476d1ce4e5b9u, c = 0x94d049bb133111ebu ^ seed,
+	         d = 0xd6e8feb86659fd93u, w[4];
 	for (; n >= sizeof(w); p += sizeof(w), n -= sizeof(w)) {
 		memcpy(w, p, sizeof(w));
-		for (size_t i = 0; i < 4; i++)
-			h[i] = mix(h[i], w[i]);
+		a = mix(a, w[0]);
+		b = mix(b, w[1]);
+		c = mix(c, w[2]);
+		d = mix(d, w[3]);
 	}
 	memset(w, 0, sizeof(w));
 	memcpy(w, p, n);
-	for (size_t i = 0; i < 4; i++)
-		h[i] = mix(h[i], w[i]);
-	return mix(mix(mix(h[0], h[1]), h[2]), h[3]);
+	return mix(mix(mix(mix(a, w[0]), mix(b, w[1])), mix(c, w[2])), mix(d, w[3]));
 }
 
 /* ---- hex ---- */

@@ -36,8 +36,7 @@ struct loop {
 	struct turn_hook *hooks;
 	struct task *current;
 	volatile int64_t *clock_offset_ms; /* mapped test clock, or NULL */
-	uint64_t longest_slice_us;
-	struct db *db; /* what the tasks of this loop work with; set by their owners */
+	struct db *db;                     /* what the tasks of this loop work with; set by their owners */
 	struct http_client *http;
 	const struct keyring *keyring; /* NULL: no master key is configured */
 	void *app;                     /* the process's own state (server/app.h) */

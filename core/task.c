@@ -75,13 +75,9 @@ static void retire(struct task *t);
 static void run_one(struct task *t)
 {
 	struct loop *l = t->loop;
-	uint64_t from = uv_hrtime();
 	l->current = t;
 	bool finished = fiber_resume(t->fiber);
 	l->current = NULL;
-	uint64_t us = (uv_hrtime() - from) / 1000;
-	if (us > l->longest_slice_us)
-		l->longest_slice_us = us;
 	if (finished)
 		retire(t);
 }

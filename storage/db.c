@@ -499,7 +499,6 @@ void db_close(struct task *t, struct db *db, uint64_t wait_ms)
 		free(r);
 	}
 	db_url_done(&db->url);
-	free(db->arrays);
 	free(db->conns);
 	free(db->application_name);
 	free(db->server_options);

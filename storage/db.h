@@ -15,9 +15,9 @@
  * A connection that breaks fails what was in flight on it with E_database_unavailable; what was not sent yet goes to
  * another connection. A write or commit whose outcome nobody knows has err->sqlstate "08007": db_outcome_is_unknown().
  *
- * A query that is "many at once" stores any number of items with one statement: its parameters are arrays of text, it answers
- * one row for each item, in their order. The caller gives one item and gets one row (rows.changed is 0); db_write joins those
- * of different keys that are committed together, and a failed one takes no other with it.
+ * A query that is "many at once" stores any number of items with one statement: its parameters are arrays of text, it
+ * answers one row for each item, in their order. The caller gives one item and gets one row (rows.changed is 0);
+ * db_write joins those of different keys that are committed together, and a failed one takes no other with it.
  *
  * Queries live in storage/<module>.sql; ci/sqlgen makes the constants Q_<name> of "<module>.sql.h" from them.
  * Parameters must stay alive until the call returns. Rows live in the task's arena. */

@@ -18,14 +18,13 @@
 
 #include <libpq-fe.h>
 
-#define GROUP_MAX           32 /* writes of one commit */
-#define READS_IN_FLIGHT     64 /* on one connection */
-#define TOGETHER_MAX        32 /* reads of one statement */
-#define TOGETHER_PARAMS_MAX 4
-#define READ_CONNS_MAX      4 /* more backends than cores only add switches */
-#define WRITE_CONNS_MAX     8
-#define PIN_LANES           1024 /* pin keys are hashed into as many; a collision costs a little waiting */
-#define HOSTS_MAX           16
+#define GROUP_MAX       32 /* writes of one commit */
+#define READS_IN_FLIGHT 64 /* on one connection */
+#define TOGETHER_MAX    32 /* reads of one statement */
+#define READ_CONNS_MAX  4  /* more backends than cores only add switches */
+#define WRITE_CONNS_MAX 8
+#define PIN_LANES       1024 /* pin keys are hashed into as many; a collision costs a little waiting */
+#define HOSTS_MAX       16
 
 struct db;
 struct conn;
@@ -95,7 +94,7 @@ struct request {
 	struct request *members; /* of a carrier (db_together.c), linked by next */
 	unsigned members_n;
 	struct request *beside; /* the next item of the same statement */
-	struct conn **conn; /* where a transaction's connection goes */
+	struct conn **conn;     /* where a transaction's connection goes */
 };
 
 struct queue {
@@ -167,8 +166,6 @@ struct db {
 
 	struct conn *conns; /* pool_size */
 	struct queue reads, writes, txs;
-	char *arrays; /* parameters of reads that are asked together, while they are sent */
-	size_t arrays_n, arrays_cap;
 	struct request *free_requests;
 	unsigned free_requests_n;
 	uint64_t next_seq;
@@ -218,6 +215,9 @@ bool db_tx_at_once(struct db *db, struct task *t, struct conn **out);
 
 /* db_pipeline.c */
 bool conn_send(struct conn *c, const struct query *q, const struct param *params, size_t n_params, struct request *r);
+/* The same for several items at once: each parameter becomes an array with an element of each item. */
+bool conn_send_many(struct conn *c, const struct query *q, const struct param *const *items, size_t n_items,
+                    struct request *r);
 bool conn_sync(struct conn *c);
 bool conn_send_group(struct conn *c);
 void conn_ops(struct conn *c);
@@ -239,7 +239,8 @@ PGresult *shared_result(const struct shared_result *s);
 const char *param_text(const struct param *p, char buffer[NUMBER_MAX], size_t *n);
 /* An array of one parameter of each item, in PostgreSQL's binary form. malloc'ed. */
 char *many_array(const struct param *const *items, size_t n_items, size_t param, size_t *size);
-/* Links group[i] and what can go into one statement with it (request.beside), and marks in is_taken whatever it took. */
+/* Links group[i] and what can go into one statement with it (request.beside), and marks in is_taken whatever it took.
+ */
 struct request *many_gather(struct request *const *group, unsigned n, unsigned i, bool *is_taken);
 /* One row each. Takes res. */
 void many_hand_out(struct request *first, PGresult *res);

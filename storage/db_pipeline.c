@@ -98,8 +98,8 @@ static bool send_values(struct conn *c, const struct query *q, const struct valu
 {
 	PGconn *pg = c->link.pg;
 	struct statement *named = q->name[0] ? statement_of(c, q) : NULL;
-	bool sent = named ? prepare(c, named) && PQsendQueryPrepared(pg, named->name, (int)n, v->values, v->lengths,
-	                                                             v->formats, 0)
+	bool sent = named ? prepare(c, named) &&
+	                            PQsendQueryPrepared(pg, named->name, (int)n, v->values, v->lengths, v->formats, 0)
 	                  : PQsendQueryParams(pg, q->sql, (int)n, NULL, v->values, v->lengths, v->formats, 0);
 	push(c, ENTRY_QUERY, named ? q : NULL, r); /* also when it was not sent: the failure must reach r */
 	c->is_unsynced = true;
@@ -109,8 +109,8 @@ static bool send_values(struct conn *c, const struct query *q, const struct valu
 	return sent;
 }
 
-static bool send_many(struct conn *c, const struct query *q, const struct param *const *items, size_t n_items,
-                      struct request *r)
+bool conn_send_many(struct conn *c, const struct query *q, const struct param *const *items, size_t n_items,
+                    struct request *r)
 {
 	struct values v = { 0 };
 	char *arrays[PARAMS_MAX];
@@ -134,7 +134,7 @@ bool conn_send(struct conn *c, const struct query *q, const struct param *params
 	if (r)
 		r->beside = NULL;
 	if (q->is_many)
-		return send_many(c, q, &params, 1, r);
+		return conn_send_many(c, q, &params, 1, r);
 	struct values v = { 0 };
 	for (size_t i = 0; i < n_params; i++) {
 		size_t n;
@@ -191,7 +191,7 @@ static bool send_together(struct conn *c, struct request *r)
 	size_t n = 0;
 	for (const struct request *one = r; one; one = one->beside)
 		items[n++] = one->params;
-	return n == 1 ? conn_send(c, r->query, r->params, r->n_params, r) : send_many(c, r->query, items, n, r);
+	return n == 1 ? conn_send(c, r->query, r->params, r->n_params, r) : conn_send_many(c, r->query, items, n, r);
 }
 
 /* Sends the group c->group: with one Sync, or each member with its own once the group has failed. */

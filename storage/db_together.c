@@ -1,15 +1,11 @@
 /* Reads that ask the same of different keys, in one statement (struct query's together).
  *
  * A carrier is a request of the pool's own: it holds the requests that are asked together, and nobody waits for it.
- * They share its result, each with its row. When the statement fails, each is asked again, alone. */
+ * They share its result, each with its row. When one of them makes the statement fail, each is asked again, alone. */
 #include "storage/db_internal.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define TEXT_OID 25
 
 /* ---- results that several read ---- */
 
@@ -31,65 +27,20 @@ PGresult *shared_result(const struct shared_result *s)
 	return s->res;
 }
 
-/* ---- the parameters, as binary arrays ---- */
-
-static void put(struct db *db, const void *p, size_t n)
-{
-	while (db->arrays_cap - db->arrays_n < n) {
-		db->arrays_cap = db->arrays_cap ? db->arrays_cap * 2 : 4096;
-		db->arrays = realloc(db->arrays, db->arrays_cap);
-		if (!db->arrays)
-			abort();
-	}
-	if (n)
-		memcpy(db->arrays + db->arrays_n, p, n);
-	db->arrays_n += n;
-}
-
-static void put_number(struct db *db, uint32_t v)
-{
-	uint32_t big_endian = htonl(v);
-	put(db, &big_endian, sizeof(big_endian));
-}
-
-/* text[] with the k-th parameter of each. */
-static void put_array(struct db *db, const struct request *carrier, size_t k)
-{
-	const struct request *r;
-	bool has_null = false;
-	for (r = carrier->members; r; r = r->next)
-		has_null |= !r->params[k].p;
-	const uint32_t head[] = { 1, has_null, TEXT_OID, carrier->members_n, 1 };
-	for (size_t i = 0; i < countof(head); i++)
-		put_number(db, head[i]);
-	for (r = carrier->members; r; r = r->next) {
-		const char *text = r->params[k].p;
-		uint32_t n = text ? (uint32_t)strlen(text) : UINT32_MAX;
-		put_number(db, n);
-		put(db, text, text ? n : 0);
-	}
-}
-
 bool together_send(struct conn *c, struct request *carrier)
 {
-	struct db *db = c->link.db;
-	struct param params[TOGETHER_PARAMS_MAX];
-	size_t at[TOGETHER_PARAMS_MAX + 1] = { 0 }, n = carrier->members->n_params;
-	db->arrays_n = 0;
-	for (size_t k = 0; k < n; k++) {
-		put_array(db, carrier, k);
-		at[k + 1] = db->arrays_n;
-	}
-	for (size_t k = 0; k < n; k++)
-		params[k] = P_BYTES(db->arrays + at[k], at[k + 1] - at[k]);
-	return conn_send(c, carrier->query, params, n, carrier);
+	const struct param *askings[TOGETHER_MAX];
+	size_t n = 0;
+	for (const struct request *r = carrier->members; r; r = r->next)
+		askings[n++] = r->params;
+	return conn_send_many(c, carrier->query, askings, n, carrier);
 }
 
 /* ---- who is asked together ---- */
 
 static bool may_join(const struct request *r)
 {
-	if (!r->query->together || r->is_alone || r->n_params > TOGETHER_PARAMS_MAX)
+	if (!r->query->together || r->is_alone)
 		return false;
 	for (size_t i = 0; i < r->n_params; i++)
 		if (r->params[i].type != PARAM_TEXT)
@@ -154,7 +105,8 @@ static void share(struct db *db, struct request *carrier, PGresult *res)
 
 void together_finished(struct db *db, struct request *carrier, PGresult *res)
 {
-	if (PQresultStatus(res) == PGRES_TUPLES_OK) {
+	/* Out of time, or the server is going away: that is said to all of them. */
+	if (PQresultStatus(res) == PGRES_TUPLES_OK || is_sqlstate(res, "57")) {
 		share(db, carrier, res);
 	} else {
 		PQclear(res);

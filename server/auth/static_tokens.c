@@ -52,7 +52,7 @@ bool static_token_find(const struct static_tokens *t, const char *given, enum pr
 		size_t n = t->of[names[i].kind].token ? strlen(t->of[names[i].kind].token) : 0;
 		longest = n > longest ? n : longest;
 	}
-	if (strlen(given) > longest)
+	if (strnlen(given, longest + 1) > longest)
 		return false; /* most credentials are OIDC tokens, which take long to compare */
 	bool found = false;
 	for (size_t i = 0; i < countof(names); i++) { /* all of them, so that the time does not tell which */

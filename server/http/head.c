@@ -6,6 +6,7 @@
 
 #define EMPTY_LINES_MAX    4     /* before a request line, RFC 9112 2.2 */
 #define METHOD_AND_VERSION 64    /* room beside the target in a request line */
+#define SKIP_FROM          256   /* a line as long as this has a middle */
 #define CHUNK_FRAMING_MAX  16384 /* of extensions or trailers between two pieces of data */
 
 /* ---- finding the end of a head ---- */
@@ -132,6 +133,7 @@ struct reader {
 	size_t n, max;
 	char *target;
 	size_t target_n;
+	const char *gap, *behind; /* what llhttp is not shown */
 	bool complete;
 };
 
@@ -173,9 +175,10 @@ static int on_header_value(llhttp_t *parser, const char *at, size_t n)
 		last->value_n = (uint32_t)n;
 		return 0;
 	}
-	if (last->value + last->value_n != at)
+	const char *end = last->value + last->value_n;
+	if (end != at && !(end == r->gap && at == r->behind))
 		return -1;
-	last->value_n += (uint32_t)n;
+	last->value_n = (uint32_t)(at + n - last->value);
 	return 0;
 }
 
@@ -187,6 +190,38 @@ static int on_headers_complete(llhttp_t *parser)
 	r->rq->method = (llhttp_method_t)parser->method;
 	r->rq->keep_alive = llhttp_should_keep_alive(parser);
 	return HPE_PAUSED;
+}
+
+/* The middle of a long Authorization line, from *gap to *behind: head_scan() has seen that it is the value of a header,
+ * which is all that llhttp could say after looking at each byte again, and tokens are most of a head. */
+static bool find_gap(const char *p, size_t n, const char **gap, const char **behind)
+{
+	static const char name[] = "authorization:";
+	const char *end = p + n, *next;
+	for (; (next = memchr(p, '\n', (size_t)(end - p))); p = next + 1) {
+		if (next - p < SKIP_FROM || strncasecmp(p, name, sizeof(name) - 1) != 0)
+			continue;
+		*gap = p + SKIP_FROM / 4;
+		*behind = next - SKIP_FROM / 4;
+		return true;
+	}
+	return false;
+}
+
+static llhttp_errno_t execute(llhttp_t *parser, const char *p, size_t n)
+{
+	struct reader *r = parser->data;
+	const char *gap, *behind, *end = p + n;
+	if (!find_gap(p, n, &gap, &behind))
+		return llhttp_execute(parser, p, n);
+	llhttp_errno_t rc = llhttp_execute(parser, p, (size_t)(gap - p));
+	if (rc != HPE_OK)
+		return rc;
+	if (!r->n || !r->headers[r->n - 1].value) /* blanks so far */
+		return llhttp_execute(parser, gap, (size_t)(end - gap));
+	r->gap = gap;
+	r->behind = behind;
+	return llhttp_execute(parser, behind, (size_t)(end - behind));
 }
 
 static const llhttp_settings_t settings = {
@@ -343,7 +378,7 @@ bool head_read(struct request *rq, char *p, size_t n, const struct head_limits *
 	llhttp_t parser;
 	llhttp_init(&parser, HTTP_REQUEST, &settings);
 	parser.data = &r;
-	llhttp_errno_t rc = llhttp_execute(&parser, p, n);
+	llhttp_errno_t rc = execute(&parser, p, n);
 	if (rc == HPE_INVALID_VERSION)
 		return err_set(err, &E_http_version_not_supported, "only HTTP/1.1 and HTTP/1.0 are spoken");
 	if (rc == HPE_INVALID_METHOD)

@@ -11,6 +11,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOAL_US = 50.0
+SIGNATURE, FIRST, AGAIN = "RS256 of a token", "a token seen for the first time", "a token seen before"
 
 
 def openssl_us():
@@ -19,17 +20,27 @@ def openssl_us():
     return 1e6 / float(re.search(r"rsa 2048 bits.*\s([\d.]+)\s*$", out, re.M).group(1))
 
 
-def main():
+def figures():
+    """{what: {"us", "least", "most"}} of one run."""
     subprocess.run(["ninja", "-C", ROOT / "build", "test/bench/bench-authz"], check=True, stdout=subprocess.DEVNULL)
     out = subprocess.run([ROOT / "build" / "test" / "bench" / "bench-authz"], capture_output=True, text=True, check=True).stdout
-    figures = {row["what"]: row for row in map(json.loads, out.splitlines())}
-    for row in figures.values():
+    return {row["what"]: row for row in map(json.loads, out.splitlines())}
+
+
+def shapes(of):
+    """The decisions among the figures."""
+    return [what for what in of if re.search("allowed|denied", what)]
+
+
+def main():
+    found = figures()
+    for row in found.values():
         print(f"{row['us']:9.2f} us  ({row['least']:.2f} to {row['most']:.2f})  {row['what']}")
     limit = openssl_us()
     print(f"{limit:9.2f} us  openssl speed rsa2048, verify")
-    first, again = (figures[f"a token seen {when}"]["us"] for when in ("for the first time", "before"))
-    print(f"\nRS256 / openssl speed: {figures['RS256 of a token']['us'] / limit:.2f}; a token seen before is {first / again:.1f} times as fast")
-    late = [row["what"] for row in figures.values() if re.search("allowed|denied", row["what"]) and row["us"] > GOAL_US]
+    first, again = found[FIRST]["us"], found[AGAIN]["us"]
+    print(f"\nRS256 / openssl speed: {limit / found[SIGNATURE]['us']:.2f}; a token seen before is {first / again:.1f} times as fast")
+    late = [what for what in shapes(found) if found[what]["us"] > GOAL_US]
     print(f"decisions of 10,000 rules beyond {GOAL_US:.0f} us: {', '.join(late) or 'none'}")
     return 0
 

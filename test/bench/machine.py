@@ -65,13 +65,13 @@ def cpu(root):
 
 
 def memory(pid):
-    """{"resident": bytes, "private": bytes} of one process."""
+    """{"resident", "private", "proportional"} of one process, in bytes; the last has a share of the pages it shares."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as file:
         text = file.read()
 
     def sum_of(*names):
         return 1024 * sum(int(re.search(rf"^{name}:\s+(\d+) kB", text, re.M).group(1)) for name in names)
-    return {"resident": sum_of("Rss"), "private": sum_of("Private_Dirty", "Private_Clean")}
+    return {"resident": sum_of("Rss"), "private": sum_of("Private_Dirty", "Private_Clean"), "proportional": sum_of("Pss")}
 
 
 def free_port():
@@ -105,6 +105,7 @@ daemon off;
 events {{ worker_connections 16384; }}
 http {{
   access_log off;
+  client_header_buffer_size 4k;
   keepalive_requests 1000000000;
   keepalive_timeout 600s;
   client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
@@ -112,7 +113,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location = /constant {{ default_type application/json; return 200 '{body}'; }}
-    location = /unchanged {{ add_header ETag 'W/"0123456789abcdef"' always; return 304; }}
+    location ^~ /v1/inventory/ {{ add_header ETag 'W/"0123456789abcdef"' always; return 304; }}
   }}
 }}
 """

@@ -11,7 +11,6 @@ def measure(run):
         for n in run.options.connections:
             programs.append(lambda n=n: run.ask("health", n))
             programs.append(lambda n=n: run.ask("health", n, "nginx", nginx.url, nginx.process.pid, BENCH_PATH="/constant"))
-            programs.append(lambda n=n: run.ask("health", n, "nginx 304", nginx.url, nginx.process.pid, BENCH_PATH="/unchanged"))
         run.rounds("health", *programs)
     finally:
         if nginx:

@@ -128,6 +128,33 @@ static void a_head_becomes_a_request(void **state)
 	assert_true(head.chunked);
 }
 
+static void a_long_token_arrives_whole(void **state)
+{
+	static const char *const names[] = { "Authorization", "AUTHORIZATION", "X-Other" };
+	static const char *const lower[] = { "authorization", "authorization", "x-other" };
+	for (size_t length = 0; length < 700; length += 7)
+		for (size_t blanks = 0; blanks < 300; blanks += 99)
+			for (size_t i = 0; i < countof(names); i++) {
+				struct request rq;
+				struct head head;
+				struct err err = { 0 };
+				char token[701];
+				for (size_t k = 0; k < length; k++)
+					token[k] = (char)('a' + k % 26);
+				token[length] = '\0';
+				assert_true(parse(*state,
+				                  arena_printf(*state,
+				                               "GET / HTTP/1.1\r\nHost: h\r\n%s:%*s%s \r\nAccept: x\r\n"
+				                               "\r\n",
+				                               names[i], (int)blanks, "", token),
+				                  &rq, &head, &err));
+				assert_string_equal(request_header(&rq, lower[i]), token);
+				assert_string_equal(request_header(&rq, "accept"), "x");
+				assert_int_equal(rq.headers_n, 3);
+				arena_reset(*state);
+			}
+}
+
 /* Decodes text in pieces of size, into out. */
 static bool decode(const char *text, size_t size, char *out, size_t *rest)
 {
@@ -244,6 +271,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(path_segments_are_decoded_without_plus, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_head_is_found_wherever_it_is_cut, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_head_becomes_a_request, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_long_token_arrives_whole, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(damaged_heads_are_refused_or_unambiguous, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(chunks_are_decoded_wherever_they_are_cut, set_up, tear_down),
 	};

@@ -30,6 +30,28 @@ static const struct query kill_others = {
 	       "where datname = current_database() and pid <> pg_backend_pid() and query like $1",
 	.n_params = 1,
 };
+static const struct query named_together = {
+	.name = "named_together",
+	.n_params = 2,
+	.sql = "select asked.number, answer.* from unnest($1::text[], $2::text[]) with ordinality as asked (p1, p2, "
+	       "number) "
+	       "cross join lateral (select k, v / length(asked.p2) as share from thing where k = asked.p1) as answer",
+};
+static const struct query named = {
+	.name = "named",
+	.n_params = 2,
+	.sql = "select k, v / length($2) as share from thing where k = $1",
+	.together = &named_together,
+};
+static const struct query doze_together = {
+	.name = "doze_together",
+	.n_params = 1,
+	.sql = "select asked.number, answer.* from unnest($1::text[]) with ordinality as asked (p1, number) "
+	       "cross join lateral (select pg_sleep(asked.p1::float8)::text) as answer",
+};
+static const struct query doze = {
+	.name = "doze", .n_params = 1, .sql = "select pg_sleep($1::text::float8)::text", .together = &doze_together
+};
 static const char make_thing[] = "create table thing (k text primary key, v int)";
 
 /* ---- every query ---- */
@@ -140,6 +162,105 @@ static SUSPENDS void check_shared_sync(struct task *t)
 static void reads_of_one_turn_share_a_sync(void **state)
 {
 	scratch_run(state, NULL, check_shared_sync);
+}
+
+/* ---- reads in one statement ---- */
+
+struct asking {
+	const char *key, *divisor; /* its length is; "": the statement fails */
+	bool ok, is_cancelled;
+	size_t n;
+	struct err err;
+};
+
+struct askings {
+	struct asking *of;
+	unsigned next, left;
+};
+
+static SUSPENDS void ask_for(struct task *t, void *arg)
+{
+	struct askings *all = arg;
+	struct asking *a = &all->of[all->next++];
+	struct rows rows;
+	if (a->is_cancelled)
+		task_set_deadline(t, 0);
+	a->ok = db_query(t, &named, PARAMS(P_TEXT(a->key), P_TEXT(a->divisor)), &rows, &a->err);
+	a->n = a->ok ? rows.n : 0;
+	if (a->n) {
+		assert_int_equal(rows.changed, 1);
+		assert_string_equal(row_text(&rows, 0, 0), a->key);
+		assert_int_equal(row_int(&rows, 0, 1), 12 / strlen(a->divisor));
+		assert_int_equal(row_column(&rows, "k"), 0);
+		assert_int_equal(row_column(&rows, "number"), -1);
+		assert_string_equal(row_named(&rows, 0, "k"), a->key);
+		rows_done(&rows);
+	}
+	all->left--;
+}
+
+static SUSPENDS void ask_all(struct task *t, struct asking *of, unsigned n)
+{
+	struct err err = { 0 };
+	struct askings all = { .of = of, .left = n };
+	for (unsigned i = 0; i < n; i++)
+		assert_non_null(task_spawn(t->loop, "asking", ask_for, &all));
+	while (all.left)
+		assert_true(task_sleep(t, 2, &err));
+}
+
+static SUSPENDS void check_together(struct task *t)
+{
+	static const char *const keys[] = { "a", "quo\"te", "back\\slash", "{brace,comma}", "NULL", "", "\xc3\xa9" };
+	struct db_stats before, after;
+	struct err err = { 0 };
+	scratch_do(t, make_thing);
+	for (size_t i = 0; i < countof(keys); i++)
+		assert_true(db_write(t, "x", &insert, PARAMS(P_TEXT(keys[i]), P_INT(12)), NULL, &err));
+	struct asking *of = arena_array(t->arena, 40, sizeof(*of));
+	for (unsigned i = 0; i < 40; i++)
+		of[i] = (struct asking){ .key = i % 8 < 7    ? keys[i % 8]
+			                        : i % 16 < 8 ? "none"
+			                                     : NULL,
+			                 .divisor = i % 2 ? "12" : "123" };
+	db_stats(t->loop->db, &before);
+	ask_all(t, of, 40);
+	db_stats(t->loop->db, &after);
+	for (unsigned i = 0; i < 40; i++) {
+		assert_true(of[i].ok);
+		assert_int_equal(of[i].n, i % 8 < 7);
+	}
+	assert_int_equal(after.together - before.together, 40);
+	assert_true(after.queries - before.queries <= 8);
+	assert_int_equal(after.resent, before.resent);
+}
+
+static void reads_of_different_keys_are_one_statement(void **state)
+{
+	scratch_run(state, NULL, check_together);
+}
+
+static SUSPENDS void check_bad_asking(struct task *t)
+{
+	struct err err = { 0 };
+	scratch_do(t, make_thing);
+	assert_true(db_write(t, "x", &insert, PARAMS(P_TEXT("a"), P_INT(12)), NULL, &err));
+	struct asking *of = arena_array(t->arena, 12, sizeof(*of));
+	for (unsigned i = 0; i < 12; i++)
+		of[i] = (struct asking){ .key = "a", .divisor = i == 5 ? "" : "12", .is_cancelled = i == 7 };
+	ask_all(t, of, 12);
+	for (unsigned i = 0; i < 12; i++)
+		assert_int_equal(of[i].ok, i != 5 && i != 7);
+	assert_string_equal(of[5].err.sqlstate, "22012");
+	assert_ptr_equal(of[7].err.code, &E_timeout);
+	/* alone again: nothing of the failure is left */
+	ask_all(t, of, 5);
+	assert_true(of[4].ok && of[4].n == 1);
+}
+
+static void a_bad_read_of_a_shared_statement_fails_alone(void **state)
+{
+	scratch_run(state, NULL, check_bad_asking);
 }
 
 static SUSPENDS void check_bad_reads(struct task *t)
@@ -389,6 +510,36 @@ static SUSPENDS void long_read(struct task *t, void *arg)
 	v->is_done = true;
 }
 
+struct sleepers {
+	struct victim *first; /* the one that the test waits for */
+	unsigned left, failed;
+};
+
+static SUSPENDS void sleep_with_others(struct task *t, void *arg)
+{
+	struct sleepers *s = arg;
+	struct err err = { 0 };
+	bool ok = db_query(t, &doze, PARAMS(P_TEXT("5")), NULL, &err);
+	s->failed += !ok && err.code == &E_database_unavailable;
+	if (--s->left)
+		return;
+	s->first->ok = ok;
+	s->first->err = err;
+	s->first->is_done = true;
+}
+
+static SUSPENDS void long_shared_read(struct task *t, void *arg)
+{
+	struct victim *v = arg;
+	struct sleepers s = { .first = v, .left = 6 };
+	struct err err = { 0 };
+	for (int i = 0; i < 6; i++)
+		task_spawn(t->loop, "sleeper", sleep_with_others, &s);
+	while (!v->is_done)
+		assert_true(task_sleep(t, 5, &err));
+	assert_int_equal(s.failed, 6);
+}
+
 static SUSPENDS void long_write(struct task *t, void *arg)
 {
 	struct victim *v = arg;
@@ -414,10 +565,11 @@ static SUSPENDS void kill_while(struct task *t, task_fn fn, struct victim *v, co
 
 static SUSPENDS void check_killed(struct task *t)
 {
-	struct victim reader = { 0 }, writer = { 0 };
+	struct victim reader = { 0 }, writer = { 0 }, readers = { 0 };
 	struct err err = { 0 };
 	scratch_do(t, make_thing);
 	kill_while(t, long_read, &reader, "select pg_sleep%");
+	kill_while(t, long_shared_read, &readers, "select asked.number%");
 	kill_while(t, long_write, &writer, "insert into thing%");
 	for (int i = 0; i < 20; i++) {
 		if (!db_query(t, &plus_one, PARAMS(P_INT(i), P_NULL), NULL, &err))
@@ -426,7 +578,8 @@ static SUSPENDS void check_killed(struct task *t)
 	assert_string_equal(scratch_text(t, "select count(*) from thing"), "0");
 	struct db_stats stats;
 	db_stats(t->loop->db, &stats);
-	assert_int_equal(stats.connections_lost, 2);
+	assert_int_equal(stats.connections_lost, 3);
+	assert_int_equal(stats.together, 6);
 }
 
 static void a_killed_connection_fails_what_was_in_flight_and_is_replaced(void **state)
@@ -665,6 +818,8 @@ int main(void)
 		cmocka_unit_test(every_query_prepares_on_a_migrated_database),
 		cmocka_unit_test(reads_of_one_turn_share_a_sync),
 		cmocka_unit_test(a_bad_read_fails_alone),
+		cmocka_unit_test(reads_of_different_keys_are_one_statement),
+		cmocka_unit_test(a_bad_read_of_a_shared_statement_fails_alone),
 		cmocka_unit_test(a_statement_that_cannot_be_prepared_says_why_each_time),
 		cmocka_unit_test(a_bad_write_fails_alone),
 		cmocka_unit_test(writes_that_wait_are_committed_together),
