@@ -87,7 +87,7 @@ SELECT count(*) FROM woken;
 -- what was claimed, in the same unit.
 WITH clock AS (SELECT clock_timestamp() + $4::bigint * interval '1 millisecond' AS now_at),
 due AS (
-    SELECT operation_id, next_run_at FROM launchplane_operations
+    SELECT ctid AS place, next_run_at FROM launchplane_operations
      WHERE status IN ('pending', 'running') AND next_run_at <= (SELECT now_at FROM clock)
        AND next_run_at >= coalesce('epoch'::timestamptz + $6::bigint * interval '1 microsecond', '-infinity')
        AND kind = ANY (string_to_array($5, ','))
@@ -103,7 +103,7 @@ UPDATE launchplane_operations o
        lost_leases = lost_leases + CASE WHEN o.lease_owner = '' THEN 0 ELSE 1 END,
        started_at = coalesce(started_at, now_at)
   FROM clock
- WHERE o.operation_id = ANY (ARRAY(SELECT operation_id FROM due))
+ WHERE o.ctid = ANY (ARRAY(SELECT place FROM due)) -- they are locked, so they stay where they are
 RETURNING o.operation_id, o.kind, o.product, o.context, o.instance, o.request, o.state, o.phase, o.fence, o.phase_attempt,
           o.failures, (extract(epoch FROM o.phase_deadline_at) * 1000)::bigint, o.cancel_requested_at IS NOT NULL,
           o.cancel_reason, launchplane_utc(o.created_at), o.trace_id, o.deployment_record_id, o.release_tuple_id,
@@ -111,12 +111,16 @@ RETURNING o.operation_id, o.kind, o.product, o.context, o.instance, o.request, o
           (SELECT (extract(epoch FROM max(due.next_run_at)) * 1000000)::bigint FROM due);
 
 -- name: operation_next_wake
--- Milliseconds until the next wake-up after $3 (as of operation_claim), and the clock.
-SELECT (extract(epoch FROM min(next_run_at) - (clock_timestamp() + $1::bigint * interval '1 millisecond')) * 1000)::bigint,
-       (extract(epoch FROM clock_timestamp() + $1::bigint * interval '1 millisecond') * 1000000)::bigint
-  FROM launchplane_operations
- WHERE status IN ('pending', 'running') AND kind = ANY (string_to_array($2, ','))
-   AND next_run_at >= coalesce('epoch'::timestamptz + $3::bigint * interval '1 microsecond', '-infinity');
+-- Milliseconds until the next wake-up between $3 (as of operation_claim) and $4 ms from now, null: none; and the clock.
+SELECT (extract(epoch FROM min(next_run_at) - now_at) * 1000)::bigint, (extract(epoch FROM now_at) * 1000000)::bigint
+  FROM (SELECT clock_timestamp() + $1::bigint * interval '1 millisecond' AS now_at) AS clock
+  LEFT JOIN LATERAL (
+        SELECT next_run_at FROM launchplane_operations
+         WHERE status IN ('pending', 'running') AND kind = ANY (string_to_array($2, ','))
+           AND next_run_at >= coalesce('epoch'::timestamptz + $3::bigint * interval '1 microsecond', '-infinity')
+           AND next_run_at <= now_at + $4::bigint * interval '1 millisecond'
+         ORDER BY next_run_at LIMIT 1) AS first ON true
+ GROUP BY now_at;
 
 -- name: operation_heartbeat
 UPDATE launchplane_operations

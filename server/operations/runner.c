@@ -15,6 +15,8 @@
 #define IDLE_POLL_MS     2000 /* the backstop when no notification comes */
 #define BACKOFF_CAP_MS   60000
 #define CHECKPOINT_TRIES 5
+#define PACE_MS          5               /* between two claims of a worker that has */
+#define PACE_FROM        4               /* so many operations to work on: what is due meanwhile shares a commit */
 #define WHOLE_MS         1000            /* between two claims that look at all that ever became due */
 #define WHOLE_SHARE      20              /* and at least so many times as long as the last one took */
 #define LATE_US          INT64_C(200000) /* a row may become visible so long after its wake-up was written */
@@ -602,7 +604,7 @@ static SUSPENDS bool next_wake_ms(struct task *t, struct runner *r, uint64_t *ou
 	uint64_t since_ms = loop_now_ms(t->loop);
 	if (!db_query(t, &Q_operation_next_wake,
 	              PARAMS(P_INT(loop_clock_offset_ms(t->loop)), P_TEXT(r->kind_names),
-	                     from_us ? P_INT(from_us) : P_NULL),
+	                     from_us ? P_INT(from_us) : P_NULL, P_INT(IDLE_POLL_MS)),
 	              &rows, err))
 		return false;
 	int64_t ms = row_is_null(&rows, 0, 0) ? IDLE_POLL_MS : row_int(&rows, 0, 0);
@@ -626,7 +628,7 @@ static SUSPENDS bool claim_round(struct task *t, struct runner *r, uint64_t *wai
 		return false;
 	if (claimed) {
 		*wait_ms = 0;
-		return true;
+		return r->active < PACE_FROM || task_sleep(t, PACE_MS, err);
 	}
 	return next_wake_ms(t, r, wait_ms, err);
 }

@@ -40,7 +40,7 @@ def _idle(bench, seconds):
 def _claiming(bench):
     """The engine's claim, which finds nothing due, and its question when to wake up."""
     claim = with_values(queries()["operation_claim"], ["64", "'bench'", str(LEASE), "0", f"'{KIND}'", "NULL"])
-    wake = with_values(queries()["operation_next_wake"], ["0", f"'{KIND}'", "NULL"])
+    wake = with_values(queries()["operation_next_wake"], ["0", f"'{KIND}'", "NULL", "2000"])
     path = bench.directory / "claim.sql"
     path.write_text(f"{' '.join(claim.split())};\n{' '.join(wake.split())};\n", encoding="utf-8")
     return path
