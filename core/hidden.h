@@ -1,8 +1,8 @@
 /* core/hidden.h - what a crash of the process may show.
  *
- * Plaintext of secrets is only ever in memory, and a core dump is memory in a file. So the program leaves none, unless an
- * operator asks for them; and memory from here is left out of those. Whole pages, zeroed, taken from the kernel and given
- * back to it: not for small or frequent things. */
+ * Plaintext of secrets is only ever in memory, and a core dump is memory in a file. So the program leaves none, unless
+ * an operator asks for them; and memory from here is left out of those. Whole pages, zeroed, taken from the kernel and
+ * given back to it: not for small or frequent things. */
 #pragma once
 
 #include "core/base.h"

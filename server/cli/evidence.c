@@ -30,8 +30,8 @@ static const struct setting generation_settings[] = {
 };
 static const struct argument generation_arguments[] = {
 	{ "--product", "product" },
-	{ "--preview-input-file", "preview", ARGUMENT_FILE },
-	{ "--generation-input-file", "generation", ARGUMENT_FILE },
+	{ "--preview-input-file", "preview", ARGUMENT_JSON_FILE },
+	{ "--generation-input-file", "generation", ARGUMENT_JSON_FILE },
 	{ 0 },
 };
 static const struct setting *const generation_options[] = { product_settings,     generation_settings, input_settings,
