@@ -37,7 +37,8 @@ const char *duplicate(const json &j)
 {
 	for (uint32_t i = 1; i < j.n; i++)
 		for (uint32_t k = 0; k < i; k++)
-			if (j.members[i].key[0] == j.members[k].key[0] && strcmp(j.members[i].key, j.members[k].key) == 0)
+			if (j.members[i].key[0] == j.members[k].key[0] &&
+			    strcmp(j.members[i].key, j.members[k].key) == 0)
 				return j.members[i].key;
 	return nullptr;
 }
@@ -144,8 +145,8 @@ extern "C" bool json_simdjson_parse(arena *a, const char *text, size_t n, json *
 			return fail(f, "is too large");
 	}
 	element root;
-	/* A document with secrets leaves nothing in the parser's own buffers: its text is parsed where the arena wipes it,
-	 * and its strings are overwritten. */
+	/* A document with secrets leaves nothing in the parser's own buffers: its text is parsed where the arena wipes
+	 * it, and its strings are overwritten. */
 	const wiper wipes = { parser, arena_wipes(a) ? n : 0 };
 	const char *own = text;
 	if (wipes.n) {

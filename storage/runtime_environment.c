@@ -51,7 +51,8 @@ static bool is_scalar(const struct json *j)
 /* Somebody may have sent a value where the key belongs: only what is short and looks like a name is repeated. */
 static bool may_be_value(const char *key)
 {
-	return strlen(key) > 20 || key[strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-. ")];
+	return strlen(key) > 20 ||
+	       key[strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-. ")];
 }
 
 bool runtime_env_check(struct arena *a, const struct json *env, const char *path, struct err *err)
@@ -66,10 +67,11 @@ bool runtime_env_check(struct arena *a, const struct json *env, const char *path
 		snprintf(shown, sizeof(shown), "%s", key);
 		const char *at = contract_field_path(a, path, shown);
 		if (!is_env_key(key) && may_be_value(key))
-			return err_field(err, path,
-			                 "has as its %u. key what is not an environment key (letters, digits and _, not "
-			                 "starting with a digit); it may be a value and is not repeated",
-			                 (unsigned)i + 1);
+			return err_field(
+			        err, path,
+			        "has as its %u. key what is not an environment key (letters, digits and _, not "
+			        "starting with a digit); it may be a value and is not repeated",
+			        (unsigned)i + 1);
 		if (!is_env_key(key))
 			return err_field(
 			        err, at,

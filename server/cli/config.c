@@ -16,10 +16,18 @@ static const struct setting profile_list_settings[] = {
 static const struct setting *const profile_list_options[] = { profile_list_settings, client_settings, NULL };
 static const struct argument profile_list_arguments[] = { { "--driver-id", "driver_id" }, { 0 } };
 static const struct column profile_columns[] = {
-	{ "PRODUCT", "product" },       { "NAME", "display_name" },  { "DRIVER", "driver_id" },
-	{ "REPOSITORY", "repository" }, { "IMAGE", "image.repository" }, { "PORT", "runtime_port" },
-	{ "HEALTH", "health_path" }, { "PREVIEWS", "preview.enabled" }, { "PREVIEW CONTEXT", "preview.context" },
-	{ "UPDATED", "updated_at" }, { "SOURCE", "source" }, { 0 },
+	{ "PRODUCT", "product" },
+	{ "NAME", "display_name" },
+	{ "DRIVER", "driver_id" },
+	{ "REPOSITORY", "repository" },
+	{ "IMAGE", "image.repository" },
+	{ "PORT", "runtime_port" },
+	{ "HEALTH", "health_path" },
+	{ "PREVIEWS", "preview.enabled" },
+	{ "PREVIEW CONTEXT", "preview.context" },
+	{ "UPDATED", "updated_at" },
+	{ "SOURCE", "source" },
+	{ 0 },
 };
 static const struct api_call profile_list = { "GET",      "/v1/product-profiles", profile_list_arguments,
 	                                      "profiles", profile_columns,        0 };

@@ -411,7 +411,7 @@ static const struct setting *const unset_options[] = {
 	scope_settings, unset_settings, label_settings, actor_settings, database_settings, log_settings, NULL
 };
 static const struct setting *const relabel_options[] = { scope_settings,    new_label_settings, actor_settings,
-	                                                 database_settings, log_settings,   NULL };
+	                                                 database_settings, log_settings,       NULL };
 static const struct setting *const delete_options[] = {
 	scope_settings, mode_settings, delete_settings, actor_settings, database_settings, log_settings, NULL
 };
