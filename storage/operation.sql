@@ -47,6 +47,7 @@ SELECT operation_id, CASE WHEN product = $1 THEN launchplane_operation_document(
  LIMIT 1;
 
 -- name: operation_read
+-- together
 SELECT kind, product, context, status, launchplane_operation_document(o), md5(o.fence || '/' || o.updated_at || '/' || o.status)
   FROM launchplane_operations o
  WHERE operation_id = $1;

@@ -47,11 +47,11 @@ def _stat(pid):
             fields = file.read().rpartition(")")[2].split()
     except OSError:
         return None
-    return int(fields[1]), (int(fields[11]) + int(fields[12])) / TICKS
+    return int(fields[1]), sum(map(int, fields[11:15])) / TICKS
 
 
 def tree(root):
-    """{pid: CPU seconds} of a process and everything below it."""
+    """{pid: CPU seconds, with those of its ended children} of a process and everything below it."""
     stats = {int(name): _stat(name) for name in os.listdir("/proc") if name.isdigit()}
     stats = {pid: stat for pid, stat in stats.items() if stat}
     members = {root: stats[root][1]} if root in stats else {}
