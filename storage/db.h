@@ -14,9 +14,9 @@
  * A connection that breaks fails what was in flight on it with E_database_unavailable; what was not sent yet goes to
  * another connection. A write or commit whose outcome nobody knows has err->sqlstate "08007": db_outcome_is_unknown().
  *
- * A query that is "many at once" stores any number of items with one statement: its parameters are arrays of text, it answers
- * one row for each item, in their order. The caller gives one item and gets one row (rows.changed is 0); db_write joins those
- * of different keys that are committed together, and a failed one takes no other with it.
+ * A query that is "many at once" stores any number of items with one statement: its parameters are arrays of text, it
+ * answers one row for each item, in their order. The caller gives one item and gets one row (rows.changed is 0);
+ * db_write joins those of different keys that are committed together, and a failed one takes no other with it.
  *
  * Queries live in storage/<module>.sql; ci/sqlgen makes the constants Q_<name> of "<module>.sql.h" from them.
  * Parameters must stay alive until the call returns. Rows live in the task's arena. */
@@ -30,9 +30,10 @@ struct query {
 	const char *name; /* unique; "" for a statement that is sent once and not prepared */
 	const char *sql;
 	int n_params;
-	bool writes;  /* inserts, updates, deletes, notifies: not for db_query() */
-	bool audited; /* carries its leaf for the audit log itself (storage/audit.h) */
-	bool is_many; /* many at once */
+	bool writes;     /* inserts, updates, deletes, notifies: not for db_query() */
+	bool audited;    /* carries its leaf for the audit log itself (storage/audit.h) */
+	bool has_events; /* writes events of operations */
+	bool is_many;    /* many at once */
 };
 
 /* ---- parameters ---- */
@@ -153,3 +154,5 @@ bool db_outcome_is_unknown(const struct err *err);
 typedef void (*db_listener)(void *arg, const char *payload);
 /* Listens until db_close, on one connection of its own shared by all channels. channel is a literal. */
 void db_listen(struct db *db, const char *channel, db_listener fn, void *arg);
+/* Calls fn(arg) from a task of this process after events of operations were committed: a hint. */
+void db_on_events(struct db *db, void (*fn)(void *arg), void *arg);

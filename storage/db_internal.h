@@ -65,6 +65,8 @@ void db_url_done(struct db_url *url);
 
 /* A statement that carried a leaf for the audit log was committed for t. */
 void db_leaf_committed(struct task *t, struct db *db);
+/* One that wrote events was. */
+void db_events_committed(struct db *db);
 
 /* ---- a request: somebody waits for a connection or a result ---- */
 
@@ -87,7 +89,7 @@ struct request {
 	uint64_t seq; /* age */
 	PGresult *res;
 	struct request *beside; /* the next item of the same statement */
-	struct conn **conn; /* where a transaction's connection goes */
+	struct conn **conn;     /* where a transaction's connection goes */
 };
 
 struct queue {
@@ -118,6 +120,7 @@ struct tx {
 	struct task *task;
 	bool has_begun, is_committing, is_over;
 	bool has_written, is_audited; /* a statement that changes something; one that carries the leaf */
+	bool has_events;              /* one that writes events */
 	bool has_failed;              /* err says why */
 	struct err err;
 };
@@ -178,6 +181,8 @@ struct db {
 
 	void (*on_leaf)(void *arg); /* audit_on_append() */
 	void *on_leaf_arg;
+	void (*on_events)(void *arg);
+	void *on_events_arg;
 
 	bool is_closing;
 	struct task *closer;
@@ -219,7 +224,8 @@ void conn_memory_free(struct conn *c);
 const char *param_text(const struct param *p, char buffer[NUMBER_MAX], size_t *n);
 /* An array of one parameter of each item, in PostgreSQL's binary form. malloc'ed. */
 char *many_array(const struct param *const *items, size_t n_items, size_t param, size_t *size);
-/* Links group[i] and what can go into one statement with it (request.beside), and marks in is_taken whatever it took. */
+/* Links group[i] and what can go into one statement with it (request.beside), and marks in is_taken whatever it took.
+ */
 struct request *many_gather(struct request *const *group, unsigned n, unsigned i, bool *is_taken);
 /* One row each. Takes res. */
 void many_hand_out(struct request *first, PGresult *res);

@@ -98,8 +98,8 @@ static bool send_values(struct conn *c, const struct query *q, const struct valu
 {
 	PGconn *pg = c->link.pg;
 	struct statement *named = q->name[0] ? statement_of(c, q) : NULL;
-	bool sent = named ? prepare(c, named) && PQsendQueryPrepared(pg, named->name, (int)n, v->values, v->lengths,
-	                                                             v->formats, 0)
+	bool sent = named ? prepare(c, named) &&
+	                            PQsendQueryPrepared(pg, named->name, (int)n, v->values, v->lengths, v->formats, 0)
 	                  : PQsendQueryParams(pg, q->sql, (int)n, NULL, v->values, v->lengths, v->formats, 0);
 	push(c, ENTRY_QUERY, named ? q : NULL, r); /* also when it was not sent: the failure must reach r */
 	c->is_unsynced = true;
