@@ -60,6 +60,32 @@ void hmac_sha256(const void *key, size_t key_n, const void *p, size_t n, unsigne
 		broken("hmac");
 }
 
+static inline uint64_t mix(uint64_t h, uint64_t w)
+{
+	unsigned __int128 product = (unsigned __int128)(h ^ w) * 0x9fb21c651e98df25u;
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Four words at a time, each into a sum of its own, so that the processor need not wait for one multiplication after
+ * the other. */
+uint64_t hash64(uint64_t seed, const void *bytes, size_t n)
+{
+	const char *p = bytes;
+	uint64_t h[4] = { 0x9e3779b97f4a7c15u ^ n ^ seed, 0xbf58476d1ce4e5b9u, 0x94d049bb133111ebu ^ seed,
+		          0xd6e8feb86659fd93u };
+	uint64_t w[4] = { 0 };
+	for (; n >= sizeof(w); p += sizeof(w), n -= sizeof(w)) {
+		memcpy(w, p, sizeof(w));
+		for (size_t i = 0; i < 4; i++)
+			h[i] = mix(h[i], w[i]);
+	}
+	memset(w, 0, sizeof(w));
+	memcpy(w, p, n);
+	for (size_t i = 0; i < 4; i++)
+		h[i] = mix(h[i], w[i]);
+	return mix(mix(mix(h[0], h[1]), h[2]), h[3]);
+}
+
 /* ---- hex ---- */
 
 void hex_write(const void *p, size_t n, char *out)

@@ -115,30 +115,31 @@ enum token_refusal jwt_parse(struct arena *a, const char *token, size_t n, struc
 
 /* ---- the signature ---- */
 
-static EVP_MD *md_sha256;
-static once_flag fetched = ONCE_FLAG_INIT;
-
-static void fetch(void)
+/* Ready to verify with a key. Kept for the key used last, to which it holds a reference: setting it up costs a quarter
+ * of the arithmetic, and an issuer signs with one key for days. */
+static EVP_PKEY_CTX *context_of(EVP_PKEY *key)
 {
-	md_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-}
-
-static void free_md_ctx(EVP_MD_CTX **ctx)
-{
-	EVP_MD_CTX_free(*ctx);
+	static thread_local EVP_PKEY_CTX *last;
+	if (last && EVP_PKEY_CTX_get0_pkey(last) == key)
+		return last;
+	EVP_PKEY_CTX_free(last);
+	last = EVP_PKEY_CTX_new(key, NULL);
+	if (last && EVP_PKEY_verify_init(last) == 1 && EVP_PKEY_CTX_set_rsa_padding(last, RSA_PKCS1_PADDING) == 1 &&
+	    EVP_PKEY_CTX_set_signature_md(last, EVP_sha256()) == 1)
+		return last;
+	EVP_PKEY_CTX_free(last);
+	last = NULL;
+	return NULL;
 }
 
 bool rs256_verify(const struct jwt *jwt, EVP_PKEY *key)
 {
-	call_once(&fetched, fetch);
+	unsigned char digest[SHA256_N];
 	if (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA || jwt->signature_n != (size_t)EVP_PKEY_get_size(key))
 		return false;
-	AUTO(free_md_ctx) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-	EVP_PKEY_CTX *pkey = NULL;
-	bool ok = ctx && EVP_DigestVerifyInit(ctx, &pkey, md_sha256, NULL, key) == 1 &&
-	          EVP_PKEY_CTX_set_rsa_padding(pkey, RSA_PKCS1_PADDING) == 1 &&
-	          EVP_DigestVerify(ctx, jwt->signature, jwt->signature_n, (const unsigned char *)jwt->signed_part,
-	                           jwt->signed_n) == 1;
+	EVP_PKEY_CTX *context = context_of(key);
+	sha256(jwt->signed_part, jwt->signed_n, digest);
+	bool ok = context && EVP_PKEY_verify(context, jwt->signature, jwt->signature_n, digest, sizeof(digest)) == 1;
 	ERR_clear_error();
 	return ok;
 }

@@ -1,5 +1,6 @@
 #include "core/text.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 bool is_blank(const char *s)
@@ -80,4 +81,15 @@ void map_set(struct arena *a, struct text_map *map, const char *key, const char 
 		memcpy(v, map->v, map->n * sizeof(*v));
 	v[map->n++] = (struct text_pair){ key, value };
 	map->v = v;
+}
+
+static int by_text(const void *x, const void *y)
+{
+	return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+void strings_sort(struct strings *list)
+{
+	if (list->n > 1)
+		qsort(list->v, list->n, sizeof(*list->v), by_text);
 }

@@ -28,6 +28,7 @@ struct text_map {
 
 bool strings_have(const struct strings *list, const char *s);
 void strings_add(struct arena *a, struct strings *list, const char *s);
+void strings_sort(struct strings *list);                            /* by their bytes */
 const char *map_get(const struct text_map *map, const char *key);   /* NULL when absent */
 bool map_equal(const struct text_map *x, const struct text_map *y); /* in whatever order */
 void map_set(struct arena *a, struct text_map *map, const char *key, const char *value);

@@ -11,6 +11,9 @@
 #include "drivers/release/release.h"
 #include "drivers/secrets/rekey.h"
 #include "drivers/target_backfill.h"
+#ifdef TRIAL_KIND
+#include "drivers/trial.h"
+#endif
 
 const struct op_kind *const all_op_kinds[] = {
 	&odoo_replacement_kind,
@@ -27,5 +30,8 @@ const struct op_kind *const all_op_kinds[] = {
 	&rekey_kind,
 	&odoo_preview_refresh_kind,
 	&odoo_preview_destroy_kind,
+#ifdef TRIAL_KIND
+	&trial_kind,
+#endif
 	NULL,
 };

@@ -2,7 +2,8 @@
  *
  * Three ways to talk to the database, chosen by what may go wrong:
  *   db_query   a read. All reads of one loop turn that go to one connection share one Sync, hence one system call. They
- * also share one implicit transaction: when one fails, the others are quietly sent again, each alone. db_write   one
+ * also share one implicit transaction: when one fails, the others are quietly sent again, each alone. Those that
+ * ask the same of different keys are one statement where its query allows it. db_write   one
  * statement that changes something, with the key of what it changes. Writes that arrive while others are being
  * committed are committed together; no two groups that hold the same key are in flight at once, so groups do not
  * deadlock each other. Success is reported when the commit is certain. tx_begin   several statements that belong
@@ -30,8 +31,11 @@ struct query {
 	const char *name; /* unique; "" for a statement that is sent once and not prepared */
 	const char *sql;
 	int n_params;
-	bool writes;     /* inserts, updates, deletes, notifies: not for db_query() */
-	bool audited;    /* carries its leaf for the audit log itself (storage/audit.h) */
+	bool writes;  /* inserts, updates, deletes, notifies: not for db_query() */
+	bool audited; /* carries its leaf for the audit log itself (storage/audit.h) */
+	/* The same for several askings at once: its parameters are arrays of this one's, which are text, and its first
+	 * column is the asking's number, from 1. At most one row for each. NULL: it is always asked alone. */
+	const struct query *together;
 	bool has_events; /* writes events of operations */
 	bool is_many;    /* many at once */
 };
@@ -66,6 +70,8 @@ struct rows {
 	size_t n;        /* rows returned */
 	int64_t changed; /* rows inserted, updated or deleted; for a select the same as n */
 	PGresult *res;
+	size_t first; /* res has the rows of others as well, */
+	int hidden;   /* and columns in front */
 	struct rows_owner *owner;
 };
 
@@ -97,6 +103,7 @@ struct db_stats {
 	unsigned open, connecting, busy, in_tx; /* connections */
 	unsigned waiting;                       /* requests without a connection */
 	uint64_t queries, batches;              /* sent; and the Syncs that carried the reads */
+	uint64_t together;                      /* reads that shared a statement */
 	uint64_t writes, groups;                /* db_write statements; and the commits that carried them */
 	uint64_t transactions, resent, failed;  /* resent: after a neighbour in their batch or group failed */
 	uint64_t connects, connect_failures, connections_lost;

@@ -269,9 +269,8 @@ static bool is_good(const PGresult *res)
 	return s == PGRES_TUPLES_OK || s == PGRES_COMMAND_OK || s == PGRES_EMPTY_QUERY;
 }
 
-static void read_again_alone(struct conn *c, struct request *r)
+void read_again_alone(struct db *db, struct request *r)
 {
-	struct db *db = c->link.db;
 	r->is_alone = true;
 	r->tries++;
 	db->stats.resent++;
@@ -282,12 +281,17 @@ static void read_again_alone(struct conn *c, struct request *r)
 static void read_finished(struct conn *c, struct request *r, PGresult *res)
 {
 	struct db *db = c->link.db;
+	if (r->members) {
+		c->reads_in_flight -= r->members_n;
+		together_finished(db, r, res);
+		return;
+	}
 	c->reads_in_flight--;
 	bool aborted = PQresultStatus(res) == PGRES_PIPELINE_ABORTED;
 	bool stale = !is_good(res) && (is_sqlstate(res, "26000") || is_sqlstate(res, "0A000")) && r->tries < TRIES_MAX;
 	if (r->task && (aborted || stale) && !db->is_closing) {
 		PQclear(res);
-		read_again_alone(c, r);
+		read_again_alone(db, r);
 		return;
 	}
 	request_complete(db, r, OUTCOME_RESULT, res);
@@ -455,6 +459,10 @@ static void fail_entries(struct conn *c)
 		struct request *r = e.req;
 		if (!r || r->kind == REQUEST_WRITE) /* group_lost has those */
 			continue;
+		if (r->members) {
+			together_lost(db, r);
+			continue;
+		}
 		PGresult *res = r->res;
 		r->res = NULL;
 		bool has_words = res && !is_good(res) && PQresultStatus(res) != PGRES_PIPELINE_ABORTED;

@@ -119,6 +119,7 @@ ON CONFLICT (record_id) DO UPDATE
        deploy_finished_at = excluded.deploy_finished_at, payload = excluded.payload;
 
 -- name: deployment_read
+-- together
 SELECT context, payload FROM launchplane_deployments WHERE record_id = $1;
 
 -- name: inventory_upsert
@@ -132,6 +133,7 @@ ON CONFLICT (context, instance) DO UPDATE
        promoted_from_instance = excluded.promoted_from_instance, payload = excluded.payload;
 
 -- name: inventory_read
+-- together
 SELECT payload FROM launchplane_inventory WHERE context = $1 AND instance = $2;
 
 -- name: artifact_manifest_upsert
@@ -142,6 +144,7 @@ ON CONFLICT (artifact_id) DO UPDATE
        image_digest = excluded.image_digest, payload = excluded.payload;
 
 -- name: artifact_manifest_read
+-- together
 SELECT payload FROM launchplane_artifact_manifests WHERE artifact_id = $1;
 
 -- name: release_tuple_upsert

@@ -145,14 +145,3 @@ void runtime_environment_summary(struct json_out *o, const struct runtime_enviro
 	jo_kv_strings(o, "env_keys", &keys);
 	jo_kv_int(o, "env_value_count", (int64_t)keys.n);
 }
-
-static int by_text(const void *x, const void *y)
-{
-	return strcmp(*(const char *const *)x, *(const char *const *)y);
-}
-
-void strings_sort(struct strings *list)
-{
-	if (list->n > 1)
-		qsort(list->v, list->n, sizeof(*list->v), by_text);
-}

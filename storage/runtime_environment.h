@@ -35,4 +35,3 @@ enum runtime_change runtime_env_merge(struct arena *a, const struct json *stored
                                       struct json *merged, struct strings *changed, struct strings *unchanged);
 /* The public summary: identity, label, times, key names and their number; as members of an open object. */
 void runtime_environment_summary(struct json_out *o, const struct runtime_environment *r);
-void strings_sort(struct strings *list);

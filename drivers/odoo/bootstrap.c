@@ -27,24 +27,13 @@ const struct contract bootstrap_request_contract =
 
 /* ---- the chain of proofs ---- */
 
-static const char *plain_host(struct arena *a, const char *domain)
-{
-	domain = lowered(a, trimmed(a, domain));
-	const char *scheme = strstr(domain, "://");
-	domain = scheme ? scheme + 3 : domain;
-	size_t n = strlen(domain);
-	while (n && domain[n - 1] == '/')
-		n--;
-	return arena_strndup(a, domain, n);
-}
-
 static const char *absent_domain(struct arena *a, const struct strings *expected, const struct strings *hosts)
 {
 	for (size_t i = 0; i < expected->n; i++) {
-		const char *wanted = plain_host(a, expected->v[i]);
+		const char *wanted = policy_host(a, expected->v[i]);
 		bool found = false;
 		for (size_t k = 0; k < hosts->n && !found; k++)
-			found = strcmp(plain_host(a, hosts->v[k]), wanted) == 0;
+			found = strcmp(policy_host(a, hosts->v[k]), wanted) == 0;
 		if (!found)
 			return wanted;
 	}

@@ -137,6 +137,16 @@ void replacement_note_payload(struct task *t, struct replacement_state *s, const
 	s->override_status = payload->is_rendered ? RELEASE_PENDING : RELEASE_SKIPPED;
 	replacement_note_bool(t, s, "runtime_override_payload_present", payload->is_rendered);
 	replacement_note(t, s, "runtime_override_payload_sha256", payload->sha256);
+	replacement_note(t, s, "runtime_override_config_parameter_count",
+	                 arena_printf(t->arena, "%lld", (long long)payload->config_parameters));
+	replacement_note(t, s, "runtime_override_addon_setting_count",
+	                 arena_printf(t->arena, "%lld", (long long)payload->addon_settings));
+	replacement_note(t, s, "runtime_override_secret_key_count",
+	                 arena_printf(t->arena, "%zu", payload->secret_keys.n));
+	replacement_note_bool(t, s, "runtime_override_overrides_required",
+	                      map_get(&payload->env, OVERRIDES_REQUIRED_KEY) != NULL);
+	replacement_note_bool(t, s, "runtime_override_website_bootstrap_required",
+	                      map_get(&payload->env, WEBSITE_REQUIRED_KEY) != NULL);
 }
 
 enum workflow_intent replacement_intent(const struct replacement_state *s)
@@ -396,6 +406,19 @@ bool replacement_refuse_differences(struct task *t, const struct strings *keys, 
 	               "Dokploy did not keep the environment as written; these keys differ: %s", b.p);
 }
 
+/* What the data workflow would refuse for is found before anything is written, not after the deploy. */
+static bool workflow_can_run(struct task *t, const struct operation *op, const struct target_env *env,
+                             const struct override_payload *payload, const char *app_name, struct err *err)
+{
+	static const struct strings no_shops = { 0 };
+	const struct replacement_state *s = op->state;
+	struct data_workflow ignored;
+	struct text_map run = { 0 };
+	lane_workflow_env(t, op, &env->map, &run);
+	return data_workflow_prepare(t->arena, &run, payload, s->data_restore ? WORKFLOW_RESTORE : WORKFLOW_MAINTENANCE,
+	                             app_name, &no_shops, false, &ignored, err);
+}
+
 SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
@@ -415,6 +438,7 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 		err_set(err, &E_operation_blocked, "the manifest of artifact %s is gone", s->artifact_id);
 		return PHASE_FAILED;
 	}
+	route_evidence_add(t->arena, "pre_deploy_", live.compose_file, &s->hosts, &s->runtime_source);
 	note_converted(t, op, &d, "converted_");
 	const struct target_env_wish wish = { .live_env = live.env,
 		                              .runtime = &runtime,
@@ -426,6 +450,8 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 		                              .identity = s->identity };
 	struct target_env env;
 	if (!target_env_build(t->arena, &wish, &env, err))
+		return PHASE_FAILED;
+	if (!workflow_can_run(t, op, &env, &payload, live.app_name, err))
 		return PHASE_FAILED;
 	replacement_note(t, s, "required_odoo_modules", env.required_modules);
 	replacement_note(t, s, "artifact_odoo_install_modules", env.manifest_modules);

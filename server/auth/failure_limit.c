@@ -40,7 +40,7 @@ struct bucket {
 
 struct failure_limit {
 	int64_t limit;
-	unsigned char seed[16];
+	uint64_t seed;
 	struct network proxies[PROXIES_MAX];
 	size_t proxies_n;
 	struct bucket buckets[SETS][WAYS];
@@ -140,14 +140,11 @@ static bool key_of(const char *address, unsigned char key[KEY_N], bool *is_v6)
 
 static struct bucket *bucket_of(struct failure_limit *l, const char *address, int64_t now_ms, bool make)
 {
-	unsigned char key[KEY_N], mixed[sizeof(l->seed) + KEY_N + 1], digest[SHA256_N];
+	unsigned char key[KEY_N];
 	bool is_v6;
 	key_of(address, key, &is_v6);
-	memcpy(mixed, l->seed, sizeof(l->seed)); /* so that nobody can choose addresses that share a set */
-	memcpy(mixed + sizeof(l->seed), key, KEY_N);
-	mixed[sizeof(mixed) - 1] = is_v6;
-	sha256(mixed, sizeof(mixed), digest);
-	struct bucket *set = l->buckets[(digest[0] | (unsigned)digest[1] << 8) % SETS], *oldest = set;
+	/* The seed is random, so that nobody can choose addresses that share a set. */
+	struct bucket *set = l->buckets[hash64(l->seed + is_v6, key, KEY_N) % SETS], *oldest = set;
 	for (size_t i = 0; i < WAYS; i++) {
 		struct bucket *b = &set[i];
 		if (b->is_used && b->is_v6 == is_v6 && memcmp(b->key, key, KEY_N) == 0)
@@ -248,7 +245,7 @@ struct failure_limit *failure_limit_new(const struct settings *s, struct err *er
 	if (!l)
 		abort();
 	l->limit = limit;
-	random_bytes(l->seed, sizeof(l->seed));
+	random_bytes(&l->seed, sizeof(l->seed));
 	if (proxies && !proxies_read(l, proxies, err)) {
 		failure_limit_free(l);
 		return NULL;

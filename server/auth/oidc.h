@@ -1,8 +1,8 @@
 /* server/auth/oidc.h - a workflow's OIDC token turned into a principal.
  *
  * The whole check: form, algorithm, key, signature, issuer, audience, times without leeway, and the claims a decision
- * needs. A token that passed is remembered by its SHA-256 until it expires; its times are checked at each use, and it
- * is verified again when the issuer's keys have changed. Tokens themselves are never stored. */
+ * needs. A token that passed is remembered until it expires, in memory only; its times are checked at each use, and
+ * it is verified again when the issuer's keys have changed. */
 #pragma once
 
 #include "core/jwt.h"

@@ -33,8 +33,8 @@ struct followed {
 };
 
 struct follower {
-	struct follower *prev, *next;       /* of the same operation */
-	struct follower *before, *behind;   /* of all, the longest silent one first */
+	struct follower *prev, *next;     /* of the same operation */
+	struct follower *before, *behind; /* of all, the longest silent one first */
 	struct followers *all;
 	struct followed *of;
 	struct http_conn *conn;

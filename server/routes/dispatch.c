@@ -39,6 +39,8 @@ static void on_head(void *app, struct request *rq)
 			err_set(&rq->refuse, &E_not_found, "there is no such route");
 		return;
 	}
+	if (h->route->has_secrets)
+		arena_wipe_on_reset(rq->arena); /* before the body comes */
 	rq->body_max = h->route->body_max ? h->route->body_max : h->route->body ? BODY_MAX : 0;
 }
 
@@ -90,8 +92,6 @@ static bool read_body(struct call *c, struct err *err)
 	const char *type = request_header(c->rq, "content-type");
 	if (type && !is_json_type(type))
 		return err_field(err, "Content-Type", "must be application/json");
-	if (r->has_secrets)
-		arena_wipe_on_reset(c->arena);
 	struct json *j = ARENA_NEW(c->arena, struct json);
 	if (!json_parse(c->arena, c->rq->body, c->rq->body_n, "body", j, err))
 		return false;
@@ -316,8 +316,9 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 		return r->handler(c, err);
 	if (!call_authenticate(c, r->callers != CALLERS_WRITE, err))
 		return false;
-	name_caller(c);
 	c->t->actor = c->principal->actor;
+	if (r->method != HTTP_GET)
+		name_caller(c);
 	if (principal_reads_only(c->principal) && r->method != HTTP_GET) {
 		log_info(c->t, "authz.denied", S("reason", "reads_only"), S("action", r->action),
 		         S("caller", c->principal->actor));
@@ -349,30 +350,6 @@ static SUSPENDS bool serve(struct call *c, struct err *err)
 
 /* ---- conditional reads ---- */
 
-static inline uint64_t mix(uint64_t h, uint64_t w)
-{
-	unsigned __int128 product = (unsigned __int128)(h ^ w) * 0x9fb21c651e98df25u;
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* Four words at a time, each into a sum of its own, so that the processor need not wait for one multiplication after
- * the other. */
-static uint64_t hash_bytes(const char *p, size_t n)
-{
-	uint64_t h[4] = { 0x9e3779b97f4a7c15u ^ n, 0xbf58476d1ce4e5b9u, 0x94d049bb133111ebu, 0xd6e8feb86659fd93u };
-	uint64_t w[4] = { 0 };
-	for (; n >= sizeof(w); p += sizeof(w), n -= sizeof(w)) {
-		memcpy(w, p, sizeof(w));
-		for (size_t i = 0; i < 4; i++)
-			h[i] = mix(h[i], w[i]);
-	}
-	memset(w, 0, sizeof(w));
-	memcpy(w, p, n);
-	for (size_t i = 0; i < 4; i++)
-		h[i] = mix(h[i], w[i]);
-	return mix(mix(mix(h[0], h[1]), h[2]), h[3]);
-}
-
 /* The tag is made from the answer without its trace id, which is new each time. */
 static void tag_answer(struct call *c)
 {
@@ -380,7 +357,7 @@ static void tag_answer(struct call *c)
 		return;
 	const char *from = strstr(c->rs->body, c->trace_id);
 	size_t skip = from ? (size_t)(from - c->rs->body) + strlen(c->trace_id) : 0;
-	uint64_t hash = hash_bytes(c->rs->body + skip, c->rs->body_n - skip);
+	uint64_t hash = hash64(0, c->rs->body + skip, c->rs->body_n - skip);
 	char hex[2 * sizeof(hash) + 1];
 	hex_write(&hash, sizeof(hash), hex);
 	struct buf b = buf_in(c->arena);

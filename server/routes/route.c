@@ -3,6 +3,46 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define BUCKETS  256
+#define ROWS_MAX 1024
+
+/* ---- rows by their first two segments, which are never parameters ---- */
+
+static struct {
+	const struct route *rows[ROWS_MAX]; /* bucket by bucket, within one in the tables' order */
+	uint16_t first[BUCKETS + 1];
+	bool is_filled;
+} rows_of;
+
+static unsigned bucket_of(const char *path)
+{
+	uint32_t h = 0x811c9dc5u;
+	for (unsigned slashes = 0; *path; path++) {
+		slashes += *path == '/';
+		if (slashes == 3)
+			break;
+		h = (h ^ (unsigned char)*path) * 0x01000193u;
+	}
+	return (h ^ h >> 16) % BUCKETS;
+}
+
+static void fill_buckets(void)
+{
+	uint16_t next[BUCKETS];
+	for (const struct route *const *table = all_routes; *table; table++)
+		for (const struct route *r = *table; r->path; r++)
+			rows_of.first[bucket_of(r->path) + 1]++;
+	for (unsigned b = 0; b < BUCKETS; b++) {
+		next[b] = rows_of.first[b];
+		rows_of.first[b + 1] = (uint16_t)(rows_of.first[b + 1] + next[b]);
+	}
+	assert(rows_of.first[BUCKETS] <= ROWS_MAX);
+	for (const struct route *const *table = all_routes; *table; table++)
+		for (const struct route *r = *table; r->path; r++)
+			rows_of.rows[next[bucket_of(r->path)]++] = r;
+	rows_of.is_filled = true;
+}
+
 /* Most rows differ from a path within a few characters. */
 static bool path_matches(const char *pattern, const char *path, struct path_params *params)
 {
@@ -40,24 +80,35 @@ const struct route *route_match(llhttp_method_t method, const char *path, struct
 {
 	const struct route *found = NULL;
 	bool has_get = false, has_post = false;
-	for (const struct route *const *table = all_routes; *table; table++)
-		for (const struct route *r = *table; r->path; r++) {
-			struct path_params p;
-			if (!path_matches(r->path, path, &p))
-				continue;
-			has_get |= r->method == HTTP_GET;
-			has_post |= r->method == HTTP_POST;
-			if (r->method != method || (found && parameter_count(found->path) <= parameter_count(r->path)))
-				continue;
-			found = r;
-			*params = p;
-		}
+	if (!rows_of.is_filled)
+		fill_buckets();
+	unsigned bucket = bucket_of(path);
+	for (size_t i = rows_of.first[bucket]; i < rows_of.first[bucket + 1]; i++) {
+		const struct route *r = rows_of.rows[i];
+		struct path_params p;
+		if (!path_matches(r->path, path, &p))
+			continue;
+		has_get |= r->method == HTTP_GET;
+		has_post |= r->method == HTTP_POST;
+		if (r->method != method || (found && parameter_count(found->path) <= parameter_count(r->path)))
+			continue;
+		found = r;
+		*params = p;
+	}
 	*allowed = found                 ? ""
 	           : has_get && has_post ? "GET, HEAD, POST"
 	           : has_get             ? "GET, HEAD"
 	           : has_post            ? "POST"
 	                                 : "";
 	return found;
+}
+
+static bool begins_with_names(const char *path)
+{
+	unsigned slashes = 0;
+	for (; *path && *path != '{'; path++)
+		slashes += *path == '/';
+	return !*path || slashes >= 3;
 }
 
 static void check_source(const struct route *r, const char *source)
@@ -75,6 +126,7 @@ void routes_check(void)
 	for (const struct route *const *table = all_routes; *table; table++)
 		for (const struct route *r = *table; r->path; r++) {
 			assert(r->path[0] == '/' && r->handler && r->summary);
+			assert(begins_with_names(r->path));
 			assert(r->method == HTTP_GET || r->method == HTTP_POST);
 			if (r->callers != CALLERS_ANYONE) {
 				assert(r->action);

@@ -31,5 +31,8 @@ const struct route *const all_routes[] = {
 	odoo_override_routes,
 	odoo_preview_routes,
 	odoo_artifact_routes,
+#ifdef TRIAL_KIND
+	trial_routes,
+#endif
 	NULL,
 };

@@ -33,6 +33,7 @@ extern const struct route agent_routes[];
 extern const struct route audit_routes[];
 extern const struct route onboarding_routes[];
 extern const struct route openapi_routes[];
+extern const struct route trial_routes[]; /* in builds with -Dtrial_kind=true */
 
 /* The whole OpenAPI document. */
 void openapi_write(struct buf *b);

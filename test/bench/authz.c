@@ -15,10 +15,11 @@
 #define OWNER    "example-org/shop"
 #define TOKENS_N 300
 
+/* CPU time, as openssl speed counts: whoever else keeps the machine busy does not show. */
 static int64_t now_ns(void)
 {
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
@@ -175,21 +176,19 @@ static char *token(int number)
 static void measure_signatures(char *const *tokens)
 {
 	double rounds[ROUNDS];
+	struct arena *a = arena_new();
+	struct jwt *jwts = arena_array(a, TOKENS_N, sizeof(*jwts));
+	for (int i = 0; i < TOKENS_N; i++)
+		if (jwt_parse(a, tokens[i], strlen(tokens[i]), &jwts[i]) != TOKEN_ACCEPTED)
+			abort();
 	for (int r = 0; r < ROUNDS; r++) {
-		struct arena *a = arena_new();
-		int64_t spent = 0;
-		for (int i = 0; i < TOKENS_N; i++) {
-			struct jwt jwt;
-			if (jwt_parse(a, tokens[i], strlen(tokens[i]), &jwt) != TOKEN_ACCEPTED)
+		int64_t begun = now_ns();
+		for (int i = 0; i < TOKENS_N; i++)
+			if (!rs256_verify(&jwts[i], key))
 				abort();
-			int64_t begun = now_ns();
-			if (!rs256_verify(&jwt, key))
-				abort();
-			spent += now_ns() - begun;
-		}
-		rounds[r] = (double)spent / TOKENS_N / 1000;
-		arena_free(a);
+		rounds[r] = (double)(now_ns() - begun) / TOKENS_N / 1000;
 	}
+	arena_free(a);
 	tell("RS256 of a token", rounds);
 }
 

@@ -1,8 +1,9 @@
 /* Many clients of one event stream: bench-listeners PORT PATH COUNT, with the bearer token in BENCH_TOKEN.
  *
- * Opens COUNT connections one after the other in small groups and asks each for PATH; prints "ready" when all have their
- * answer's head. Then, for each line on standard input, it notes the time and prints in milliseconds when the clients had
- * their next bytes: {"n": ..., "median_ms": ..., "p99_ms": ..., "max_ms": ...}. Ends at the end of its input. */
+ * Opens COUNT connections one after the other in small groups and asks each for PATH; prints "ready" when all have
+ * their answer's head. Then, for each line on standard input, it notes the time and prints in milliseconds when the
+ * clients had their next bytes: {"n": ..., "median_ms": ..., "p99_ms": ..., "max_ms": ...}. Ends at the end of its
+ * input. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -102,7 +103,8 @@ int main(int argc, char **argv)
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	size_t size = strlen(token) + strlen(argv[2]) + 200;
 	char *request = malloc(size);
-	snprintf(request, size, "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\nAuthorization: Bearer %s\r\n\r\n",
+	snprintf(request, size,
+	         "GET %s HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\nAuthorization: Bearer %s\r\n\r\n",
 	         argv[2], token);
 	epoll = epoll_create1(0);
 	sockets = calloc((size_t)count, sizeof(*sockets));

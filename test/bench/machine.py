@@ -190,6 +190,14 @@ def wrk(script, url, connections, seconds, environment, server=None, database=No
     return load.result(told["requests"], told["us"] / 1e6, p50_us=told["p50_us"], p99_us=told["p99_us"])
 
 
+def pgbench_transactions(url, script, clients, each):
+    """So many transactions of each client, none of which may fail."""
+    command = [tool("pgbench"), url, "-n", "-M", "prepared", f"-c{clients}", "-j1", f"-t{each}", "-f", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Missing(f"pgbench said: {done.stdout}{done.stderr}")
+
+
 def pgbench(url, script, clients, seconds, variables=None, statements=1, database=None):
     """A script file with pgbench -M prepared; statements: how many of the counted ones a transaction has."""
     load = Load(None, database)

@@ -27,6 +27,8 @@ NOTE_STEPS = """
     END $$;
     CREATE TRIGGER claimed AFTER UPDATE ON launchplane_operations
         FOR EACH ROW WHEN (NEW.fence <> OLD.fence) EXECUTE FUNCTION note_step('claim');
+    CREATE TRIGGER claimed_at_once AFTER INSERT ON launchplane_operations
+        FOR EACH ROW WHEN (NEW.fence > 0) EXECUTE FUNCTION note_step('claim');
     CREATE TRIGGER checkpointed AFTER UPDATE OF state ON launchplane_operations
         FOR EACH ROW EXECUTE FUNCTION note_step('checkpoint');
 """

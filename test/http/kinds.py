@@ -17,6 +17,11 @@ from release import PROMOTE, SHIP, Product
 from replacement import APPLY
 
 
+def kind_of(name):
+    """A scenario's kind: what follows a comma tells scenarios of one kind apart."""
+    return name.split(",")[0]
+
+
 def known_kinds():
     """The names in the program's own reference."""
     code, out, err = run_to_end("docs", "print", "operation-kinds", settings={})
@@ -174,13 +179,30 @@ def lane_with_a_preview(plane):
     return made
 
 
+def lane_with_a_stage(plane):
+    """Its previews borrow the lane's own target."""
+    made = lane(plane)
+    made.previews = preview.Previews(plane, made, staged=True).prepare()
+    made.preview_plan = made.previews.inputs("refresh")["dry_run_plan"]
+    return made
+
+
+def lane_with_a_staged_preview(plane):
+    made = lane_with_a_stage(plane)
+    assert made.previews.refresh(key="before")["status"] == "pass"
+    made.preview_plan = made.previews.inputs("destroy")["dry_run_plan"]
+    return made
+
+
 def submit_preview(plane, world):
     return plane.post(preview.APPLY, world.previews.request(world.preview_plan), key="sweep", headers=ASYNC)
 
 
 SCENARIOS = {
     "odoo_preview_refresh": Scenario(lane_with_previews, submit_preview),
+    "odoo_preview_refresh, staged": Scenario(lane_with_a_stage, submit_preview),
     "odoo_preview_destroy": Scenario(lane_with_a_preview, submit_preview),
+    "odoo_preview_destroy, staged": Scenario(lane_with_a_staged_preview, submit_preview),
     "odoo_stable_bootstrap": Scenario(tenant_with_overrides, asks("stable-bootstrap", Tenant.bootstrap), ("operation_reconciliation_required",)),
     "odoo_post_deploy": Scenario(tenant_with_overrides, asks("post-deploy", lambda made: post_deploy_request(made.testing))),
     "odoo_prod_backup_gate": Scenario(tenant, asks("prod-backup-gate", lambda made: made.gate("gate-1"))),

@@ -9,7 +9,7 @@ import copy
 import os
 
 from double import Rehearsal
-from kinds import SCENARIOS, operation_id_of
+from kinds import SCENARIOS, kind_of, operation_id_of
 from plane import TERMINAL, Plane
 from rehearsal import policy as policies
 from rehearsal.waiting import wait_until
@@ -32,11 +32,11 @@ def evenly(items, count):
 
 
 class Sweep:
-    """One kind's prepared start: a database to copy, and the provider's memory."""
+    """One scenario's prepared start: a database to copy, and the provider's memory."""
 
-    def __init__(self, kind, cluster, template, directory):
-        self.kind, self.cluster, self.directory = kind, cluster, directory
-        self.scenario = SCENARIOS[kind]
+    def __init__(self, name, cluster, template, directory):
+        self.kind, self.cluster, self.directory = kind_of(name), cluster, directory
+        self.scenario = SCENARIOS[name]
         self._template = template
         self._stack = contextlib.ExitStack()
         self._runs = 0

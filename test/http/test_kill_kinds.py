@@ -4,7 +4,7 @@ Here a few points of each kind, spread evenly; all of them with FAULT_FULL=1, as
 """
 import pytest
 
-from kinds import SCENARIOS, known_kinds
+from kinds import SCENARIOS, kind_of, known_kinds
 from sweep import ALSO_KILLED_AT, FULL, KILLED_AT, Sweep, evenly, points
 
 SAMPLE, SAMPLE_OF_TWO = 4, 1
@@ -13,7 +13,7 @@ PARTS = 4 if FULL else 1
 
 def test_every_kind_has_a_scenario():
     """A new kind is swept as soon as it exists: kinds.py says how it is brought about."""
-    assert set(known_kinds()) == set(SCENARIOS)
+    assert set(known_kinds()) == {kind_of(name) for name in SCENARIOS}
 
 
 @pytest.fixture

@@ -12,6 +12,30 @@ from replacement import APPLY, ID, deployment_of, env_of, inventory_of, read, re
 BOTH = [pytest.param("0.29", marks=pytest.mark.generation("0.29")), pytest.param("0.30", marks=pytest.mark.generation("0.30"))]
 
 
+HOST = "shop-testing.example.com"
+OF_A_COMPOSE_TEXT = [
+    "compose_sha256", "domain_hosts", "traefik_router_label_count", "traefik_service_label_count", "traefik_enable_label_present",
+    "dokploy_network_label_present", f"domain_{HOST}_http_rule_present", f"domain_{HOST}_https_rule_present"]
+OF_A_DOMAIN = [
+    "action", "record_present", "domain_id_present", "service_name", "port", "port_matches_runtime", "https", "certificate_type",
+    "domain_type", "path", "internal_path", "strip_path", "unique_config_key_present"]
+RUNTIME_SOURCE = [
+    *(f"runtime_override_{name}" for name in (
+        "payload_present", "payload_sha256", "config_parameter_count", "addon_setting_count", "overrides_required",
+        "website_bootstrap_required")),
+    *(f"runtime_key_safety_{name}" for name in ("required", "status", "policy_record_id", "policy_sha256")),
+    *(f"{text}_{name}" for name in OF_A_COMPOSE_TEXT for text in (
+        "rendered", "live", "converted", "pre_deploy", "post_deploy", "post_deploy_converted")),
+    "live_source_type", "live_compose_path",
+    *(f"raw_compose_{name}" for name in ("source_type", "compose_sha256", "compose_bytes", "compose_path", "required_services", "changed")),
+    "domain_record_count", *(f"domain_route_{HOST}_{name}" for name in OF_A_DOMAIN),
+    "compose_app_name", "compose_status", "compose_type", "source_type", "server_id_present", "isolated_deployment", "randomize",
+    "deployment_record_count", *(f"latest_deployment_{name}" for name in ("key", "status", "title", "created_at", "finished_at")),
+    "container_count", "container_web_found", "container_web_state", "container_web_image",
+    "required_odoo_modules", "artifact_odoo_install_modules", "odoo_install_modules",
+]
+
+
 @pytest.fixture
 def done(plane, lane):
     operation = replace(plane, lane)
@@ -76,8 +100,7 @@ def test_the_result_is_complete(plane, lane, done):
     assert all(isinstance(value, str) for value in source.values())
     assert source["raw_compose_required_services"] == "web,database,script-runner"
     assert source["runtime_key_safety_status"] == "pass"
-    for prefix in ("rendered_", "live_", "raw_compose_", "domain_", "container_", "runtime_key_safety_"):
-        assert any(name.startswith(prefix) for name in source), prefix
+    assert set(RUNTIME_SOURCE) <= set(source), sorted(set(RUNTIME_SOURCE) - set(source))
 
 
 def test_the_deployment_record(plane, lane, done):

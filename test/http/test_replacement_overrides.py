@@ -196,6 +196,7 @@ def test_a_restore_needs_every_upstream_key(plane, restorable, key):
     operation = replace(plane, restorable, **RESTORE)
     assert operation["status"] == "fail"
     assert key in operation["error_message"]
+    assert plane.doubles.dokploy.deploys(restorable.compose_id) == 0      # told before anything runs
 
 
 def test_a_failed_restore_is_never_repeated(plane, restorable):

@@ -2,6 +2,7 @@
 import pytest
 
 from checks import assert_accepted, assert_rejected
+from cli import bare
 from rehearsal.lane import Artifact, Lane
 from replacement import PLAN, plan
 
@@ -185,6 +186,14 @@ PROOFS = {
 }
 
 
+def test_a_policys_domains_are_compared_without_scheme_case_and_slash(plane, new_lane):
+    """odoo 3"""
+    new_lane.policies = rebuild_policy(new_lane, expected_domains=[f"https://{new_lane.host.upper()}/"])
+    new_lane.create_in_dokploy()
+    new_lane.prepare(plane)
+    assert plan(plane, new_lane, **REBUILD)["plan_status"] == "ready"
+
+
 @pytest.mark.parametrize("proof", PROOFS)
 def test_a_rebuild_without_one_proof_is_blocked(plane, new_lane, proof):
     """check 9, TREP-51, TREP-52, TREP-55"""
@@ -217,6 +226,19 @@ def test_a_missing_or_blank_volume_key_is_a_blocker_that_names_it(plane, new_lan
     result = plan(plane, new_lane)
     blocked(result, key)
     assert result["current_target"]["required_volume_keys_missing"] == [key]
+
+
+def test_the_flag_alone_does_not_make_missing_volumes_intended(plane, new_lane):
+    """TREP-54: only with the whole proof, or the lane would start with empty data by mistake"""
+    new_lane.policies = rebuild_policy(new_lane)
+    new_lane.live_env.pop("ODOO_DB_VOLUME")
+    new_lane.create_in_dokploy(running=False)
+    new_lane.prepare(plane)
+    blocked(plan(plane, new_lane, allow_empty_data=True), "ODOO_DB_VOLUME")
+    unproved = plan(plane, new_lane, **{**REBUILD, "confirmation": "other"})
+    blocked(unproved, "confirmation")
+    assert {step["step_id"]: step["status"] for step in unproved["steps"]}["volume-contract"] == "blocked"
+    assert plan(plane, new_lane, **REBUILD)["plan_status"] == "ready"
 
 
 def test_volume_drift_is_a_blocker(plane, new_lane):
@@ -294,3 +316,19 @@ def test_replace_and_cutover_can_be_planned(plane, lane):
     result = plan(plane, lane, strategy="replace-and-cutover")
     assert result["strategy"] == "replace-and-cutover"
     assert result["expected_next_target_name"]
+
+
+def test_the_plan_from_the_database_itself(plane, lane):
+    """TREP-01, TREP-04, TREP-11"""
+    words = ("odoo-targets", "replacement-plan", "--product", lane.product, "--instance", "testing",
+             "--artifact-id", lane.new.artifact_id, "--source-git-ref", lane.new.source_commit)
+    before = plane.counts()
+    printed = bare(*words, LAUNCHPLANE_DATABASE_URL=plane.database_url, LAUNCHPLANE_MASTER_ENCRYPTION_KEY=plane.master_key)
+    assert printed.code == 0, printed
+    plane.answers.append(printed.out)
+    assert printed.json() == plan(plane, lane)
+    assert plane.doubles.dokploy.mutations() == []
+    assert plane.counts() == before
+    unknown = bare(*words[:3], "nobody", *words[4:], LAUNCHPLANE_DATABASE_URL=plane.database_url,
+                   LAUNCHPLANE_MASTER_ENCRYPTION_KEY=plane.master_key)
+    assert unknown.code == 1 and "nobody" in unknown.err
