@@ -29,6 +29,7 @@ struct app {
 	struct sign_in sign_in;
 	struct failure_limit *failures;
 	struct runner *runner;
+	struct followers *followers;
 	struct audit_log *audit;
 	const char *audience, *public_url;
 	struct task *main_task; /* woken when something it waits for happened */

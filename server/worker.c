@@ -10,6 +10,7 @@
 #include "server/auth/policy_store.h"
 #include "server/http/server.h"
 #include "server/measures.h"
+#include "server/operations/followers.h"
 #include "server/operations/owner.h"
 #include "server/operations/runner.h"
 #include "server/routes/dispatch.h"
@@ -115,6 +116,7 @@ static SUSPENDS bool start(struct task *t, struct worker_state *w)
 	lease_owners_release_dead(t, owner);
 	const struct runner_options runner_options = { .kinds = all_op_kinds, .owner = owner };
 	app->runner = runner_new(&app->loop, &runner_options);
+	app->followers = followers_new(&app->loop);
 	const struct http_server_options http_options = { 0 };
 	app->server = http_server_new(&app->loop, &http_options, &launchplane_app, app);
 	if (!http_server_listen_fd(app->server, self->listen_fd, &err))
@@ -151,6 +153,7 @@ static SUSPENDS void worker_main(struct task *t, void *arg)
 				break;
 	}
 	drain(t, w);
+	followers_stop(t, app->followers);
 	policy_store_stop(t, app->policy);
 	audit_log_stop(t, app->audit);
 	if (app->db)
@@ -207,6 +210,7 @@ int worker_run(struct settings *s)
 		oidc_free(app->oidc);
 	loop_done(&app->loop);
 	policy_store_free(app->policy);
+	followers_free(app->followers);
 	runner_free(app->runner);
 	audit_log_free(app->audit);
 	metrics_close();

@@ -230,6 +230,18 @@ void audit_on_append(struct db *db, void (*fn)(void *arg), void *arg)
 	db->on_leaf_arg = arg;
 }
 
+void db_events_committed(struct db *db)
+{
+	if (db->on_events)
+		db->on_events(db->on_events_arg);
+}
+
+void db_on_events(struct db *db, void (*fn)(void *arg), void *arg)
+{
+	db->on_events = fn;
+	db->on_events_arg = arg;
+}
+
 /* A write that does not carry the leaf its task owes becomes a transaction that does. */
 static SUSPENDS bool write_with_leaf(struct task *t, const struct query *q, const struct param *params, size_t n_params,
                                      struct rows *out, struct err *err)
@@ -265,6 +277,8 @@ bool db_write(struct task *t, const char *pin_key, const struct query *q, const 
 		return false;
 	if (q->audited)
 		db_leaf_committed(t, db);
+	if (q->has_events)
+		db_events_committed(db);
 	return true;
 }
 

@@ -36,7 +36,8 @@ struct query {
 	/* The same for several askings at once: its parameters are arrays of this one's, which are text, and its first
 	 * column is the asking's number, from 1. At most one row for each. NULL: it is always asked alone. */
 	const struct query *together;
-	bool is_many; /* many at once */
+	bool has_events; /* writes events of operations */
+	bool is_many;    /* many at once */
 };
 
 /* ---- parameters ---- */
@@ -160,3 +161,5 @@ bool db_outcome_is_unknown(const struct err *err);
 typedef void (*db_listener)(void *arg, const char *payload);
 /* Listens until db_close, on one connection of its own shared by all channels. channel is a literal. */
 void db_listen(struct db *db, const char *channel, db_listener fn, void *arg);
+/* Calls fn(arg) from a task of this process after events of operations were committed: a hint. */
+void db_on_events(struct db *db, void (*fn)(void *arg), void *arg);

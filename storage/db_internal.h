@@ -68,6 +68,8 @@ void db_url_done(struct db_url *url);
 
 /* A statement that carried a leaf for the audit log was committed for t. */
 void db_leaf_committed(struct task *t, struct db *db);
+/* One that wrote events was. */
+void db_events_committed(struct db *db);
 
 /* ---- a request: somebody waits for a connection or a result ---- */
 
@@ -125,6 +127,7 @@ struct tx {
 	struct task *task;
 	bool has_begun, is_committing, is_over;
 	bool has_written, is_audited; /* a statement that changes something; one that carries the leaf */
+	bool has_events;              /* one that writes events */
 	bool has_failed;              /* err says why */
 	struct err err;
 };
@@ -185,6 +188,8 @@ struct db {
 
 	void (*on_leaf)(void *arg); /* audit_on_append() */
 	void *on_leaf_arg;
+	void (*on_events)(void *arg);
+	void *on_events_arg;
 
 	bool is_closing;
 	struct task *closer;

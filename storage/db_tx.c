@@ -84,6 +84,7 @@ static bool tx_put(struct tx *tx, const struct query *q, const struct param *par
 	struct conn *c = tx->conn;
 	tx->has_written |= q->writes;
 	tx->is_audited |= q->audited;
+	tx->has_events |= q->has_events;
 	if (!tx->has_begun) {
 		tx->has_begun = true;
 		if (!conn_send(c, &begin_query, NULL, 0, NULL)) {
@@ -161,7 +162,7 @@ NO_ROLE_CHECK bool tx_commit(struct tx *tx, struct err *err)
 	}
 	struct task *t = tx->task;
 	struct db *db = tx->conn->link.db;
-	bool is_audited = tx->is_audited;
+	bool is_audited = tx->is_audited, has_events = tx->has_events;
 	if (GUARD(F11) && t->audit && tx->has_written && !is_audited) {
 		is_audited = true;
 		tx_send(tx, &Q_audit_append, PARAMS(P_AUDIT(t)));
@@ -170,5 +171,7 @@ NO_ROLE_CHECK bool tx_commit(struct tx *tx, struct err *err)
 	tx_over(tx);
 	if (ok && is_audited)
 		db_leaf_committed(t, db);
+	if (ok && has_events)
+		db_events_committed(db);
 	return ok;
 }

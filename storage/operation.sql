@@ -59,6 +59,22 @@ SELECT seq, event, json_build_object('seq', seq, 'at', launchplane_utc(at), 'eve
  ORDER BY seq
  LIMIT 500;
 
+-- name: operation_events_of
+-- What is new of several operations, with whether each has ended; an ended one without news has a row without an event. $2 has
+-- for each the number of the last event known, and comes back as the last column.
+SELECT w.id, e.seq, e.event, json_build_object('seq', e.seq, 'at', launchplane_utc(e.at), 'event', e.event, 'phase', e.phase, 'detail', e.detail),
+       coalesce(o.status IN ('pass', 'fail'), true), w.known
+  FROM unnest($1::text[], $2::bigint[]) AS w(id, known)
+  LEFT JOIN launchplane_operations o ON o.operation_id = w.id
+  LEFT JOIN LATERAL (SELECT * FROM launchplane_operation_events x
+                      WHERE x.operation_id = w.id AND x.seq > w.known
+                      ORDER BY x.seq LIMIT 500) e ON true
+ WHERE e.seq IS NOT NULL OR coalesce(o.status IN ('pass', 'fail'), true)
+ ORDER BY w.id, e.seq;
+
+-- name: operation_events_announce
+SELECT pg_notify('launchplane_operation_events', $1);
+
 -- name: operation_cancel
 WITH asked AS (
     UPDATE launchplane_operations

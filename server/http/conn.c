@@ -84,6 +84,8 @@ void conn_close(struct http_conn *c)
 		task_cancel(c->task);
 	} else if (c->rq) {
 		conn_request_end(c, 499, 0);
+	} else {
+		conn_stream_over(c);
 	}
 	server_check_drained(s);
 }
@@ -257,7 +259,9 @@ static SUSPENDS void request_task(struct task *t, void *arg)
 	struct http_server *s = c->server;
 	struct response rs = { .status = 200 };
 	s->app->handle(t, s->app_data, c->rq, &rs);
-	if (c->is_stream) {
+	if (c->over && conn_stream_stay(c)) {
+		/* it is whoever keeps it that ends it */
+	} else if (c->is_stream) {
 		struct err ignored = { 0 };
 		response_stream_end(t, c->rq, &ignored);
 		conn_stream_finish(c);
@@ -534,7 +538,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	if (n == 0)
 		return;
 	read_stop(c);
-	if (c->state == CONN_BUSY) {
+	if (c->state == CONN_BUSY && c->task) {
 		c->is_gone = true;
 		c->rq->client_gone = true;
 		task_cancel(c->task);

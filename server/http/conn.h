@@ -67,6 +67,8 @@ struct http_conn {
 	bool is_stream, stream_is_chunked, stream_ended, stream_cut;
 	int stream_status;
 	uint64_t stream_bytes;
+	void (*over)(void *arg); /* of a stream that stays when its task has ended */
+	void *over_arg;
 	char peer[INET6_ADDRSTRLEN];
 };
 
@@ -125,4 +127,8 @@ bool http_conn_send(struct http_conn *c, uv_buf_t *bufs, unsigned n, bool interi
 void conn_answer(struct http_conn *c, struct response *rs, bool linger);
 bool conn_continue(struct http_conn *c);
 void conn_stream_finish(struct http_conn *c);
+/* After handle(), of a stream that is to stay. False when it is over already. */
+bool conn_stream_stay(struct http_conn *c);
+/* Whoever keeps the stream learns that it is over; nothing when nobody does. */
+void conn_stream_over(struct http_conn *c);
 void conn_render_error(struct http_conn *c, const struct err *err, struct response *rs);

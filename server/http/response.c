@@ -142,9 +142,9 @@ static void on_written(uv_write_t *write, int status)
 {
 	struct out *out = container_of(write, struct out, write);
 	struct http_conn *c = out->conn;
-	bool interim = out->interim;
+	bool is_last = c->out == out; /* a stream's last words may follow a chunk that waits */
 	free(out);
-	if (!interim)
+	if (is_last)
 		c->out = NULL;
 	if (c->is_stream && c->task)
 		task_wake(c->task);
@@ -152,9 +152,9 @@ static void on_written(uv_write_t *write, int status)
 		return;
 	if (status < 0)
 		conn_close(c);
-	else if (!interim && c->state == CONN_WRITING)
+	else if (is_last && c->state == CONN_WRITING)
 		conn_answered(c, c->keep_after, c->linger_after);
-	else if (!interim)
+	else if (is_last)
 		c->deadline_ms = UINT64_MAX;
 }
 
@@ -362,4 +362,75 @@ void conn_stream_finish(struct http_conn *c)
 		conn_answered(c, keep, true);
 	else
 		conn_close(c);
+}
+
+/* ---- streams that stay ---- */
+
+struct http_conn *response_stream_keep(struct request *rq, void (*over)(void *arg), void *arg)
+{
+	struct http_conn *c = rq->conn;
+	assert(c->is_stream && !c->over);
+	c->over = over;
+	c->over_arg = arg;
+	return c;
+}
+
+void conn_stream_over(struct http_conn *c)
+{
+	void (*over)(void *arg) = c->over;
+	c->over = NULL;
+	if (over)
+		over(c->over_arg);
+}
+
+bool conn_stream_stay(struct http_conn *c)
+{
+	if (stream_is_over(c) || c->rq->head_only) {
+		conn_stream_over(c);
+		return false;
+	}
+	c->keep_after = c->rq->keep_alive;
+	c->server->answered++;
+	conn_request_end(c, c->stream_status, c->stream_bytes);
+	c->stream_bytes = 0;
+	return true;
+}
+
+static bool push(struct http_conn *c, const void *data, size_t n, const char *after)
+{
+	char size[24];
+	unsigned size_n = (unsigned)snprintf(size, sizeof(size), "%zx\r\n", n);
+	uv_buf_t bufs[3] = { uv_buf_init(size, size_n), uv_buf_init((char *)data, (unsigned)n),
+		             uv_buf_init((char *)after, (unsigned)strlen(after)) };
+	unsigned first = c->stream_is_chunked && n ? 0 : 1;
+	return http_conn_send(c, bufs + first, c->stream_is_chunked ? 3 - first : 1, false);
+}
+
+bool http_stream_push(struct http_conn *c, const void *data, size_t n)
+{
+	assert(c->over && !c->task && n);
+	if (c->out)
+		return false;
+	if (!push(c, data, n, "\r\n"))
+		conn_close(c);
+	return true;
+}
+
+void http_stream_end(struct http_conn *c, const void *data, size_t n)
+{
+	assert(c->is_stream && !c->task);
+	c->over = NULL;
+	bool keep = c->stream_is_chunked && c->keep_after && !c->server->is_draining;
+	if (!push(c, data, n, n ? "\r\n0\r\n\r\n" : "0\r\n\r\n")) {
+		conn_close(c);
+		return;
+	}
+	c->is_stream = false;
+	if (c->out) {
+		c->state = CONN_WRITING;
+		c->keep_after = keep;
+		c->linger_after = true;
+	} else {
+		conn_answered(c, keep, true);
+	}
 }

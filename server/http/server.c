@@ -317,11 +317,18 @@ void http_server_drain(struct http_server *s, uint64_t deadline_ms)
 		if (c->deadline_ms > until)
 			c->deadline_ms = until;
 	}
-	for (c = s->busy.first; c; c = c->next) {
+	c = s->busy.first;
+	for (struct http_conn *next; c; c = next) {
+		next = c->next;
 		if (!c->is_stream)
 			continue;
-		c->stream_cut = true;
-		task_cancel(c->task);
+		if (c->task) {
+			c->stream_cut = true;
+			task_cancel(c->task);
+			continue;
+		}
+		conn_stream_over(c);
+		http_stream_end(c, NULL, 0);
 	}
 	uv_timer_start(&s->tick, on_tick, DRAIN_TICK_MS, DRAIN_TICK_MS);
 	server_check_drained(s);

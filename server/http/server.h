@@ -155,3 +155,15 @@ struct http_counters http_server_counters(const struct http_server *s);
 SUSPENDS bool response_stream_start(struct task *t, struct request *rq, struct response *rs, struct err *err);
 SUSPENDS bool response_stream_write(struct task *t, struct request *rq, const void *data, size_t n, struct err *err);
 SUSPENDS bool response_stream_end(struct task *t, struct request *rq, struct err *err);
+
+/* A stream that stays when handle() returns, without the task and the request, whose end is then logged: ten thousand
+ * who listen cost little more than their connections. over(arg) is called once, from the loop, when the client is gone,
+ * too slow or the server drains; after that the stream is not touched again. Call it last in handle(), after the last
+ * write. */
+struct http_conn;
+struct http_conn *response_stream_keep(struct request *rq, void (*over)(void *arg), void *arg);
+/* Sends a chunk. False when the client has not taken the one before yet: nothing was sent. over() may be called
+ * meanwhile. */
+bool http_stream_push(struct http_conn *c, const void *data, size_t n);
+/* Sends n last bytes, behind what the client has not taken yet, and ends the stream; over() is not called. */
+void http_stream_end(struct http_conn *c, const void *data, size_t n);

@@ -1,13 +1,11 @@
 /* Durable operations: read, follow, cancel. */
+#include "server/operations/followers.h"
 #include "server/operations/runner.h"
 #include "server/routes/tables.h"
 #include "storage/codes.h"
 #include "storage/operation.sql.h"
 
 #include <stdlib.h>
-
-#define STREAM_POLL_MS 500
-#define STREAM_BEAT_MS 15000
 
 static bool is_ended(const char *status)
 {
@@ -66,31 +64,27 @@ static SUSPENDS bool send_events(struct call *c, const struct rows *events, int6
 	return b.n == 0 || response_stream_write(c->t, c->rq, b.p, b.n, err);
 }
 
-static SUSPENDS bool follow(struct call *c, const char *id, int64_t last, struct err *err)
+/* What is there already; what comes after it comes from the followers' task. */
+static SUSPENDS bool catch_up(struct call *c, const char *id, int64_t last, struct err *err)
 {
-	uint64_t silent_ms = 0;
 	for (;;) {
 		struct rows events, rows;
 		/* Status first: what was written before it ended is then certainly seen. */
 		if (!db_query(c->t, &Q_operation_read, PARAMS(P_TEXT(id)), &rows, err) ||
 		    !db_query(c->t, &Q_operation_events_after, PARAMS(P_TEXT(id), P_INT(last)), &events, err))
 			return false;
-		bool ended = rows.n == 0 || is_ended(row_text(&rows, 0, 3));
+		bool has_ended = rows.n == 0 || is_ended(row_text(&rows, 0, 3));
 		if (!send_events(c, &events, &last, err))
 			return false;
-		silent_ms = events.n ? 0 : silent_ms + STREAM_POLL_MS;
-		bool full = events.n == 500;
+		bool is_full = events.n == 500;
 		rows_done(&events);
 		rows_done(&rows);
-		if (ended && !full)
+		if (is_full)
+			continue;
+		if (has_ended)
 			return response_stream_end(c->t, c->rq, err);
-		if (silent_ms >= STREAM_BEAT_MS) {
-			silent_ms = 0;
-			if (!response_stream_write(c->t, c->rq, ": still here\n\n", 14, err))
-				return false;
-		}
-		if (!full && !task_sleep(c->t, STREAM_POLL_MS, err))
-			return false;
+		followers_join(c->app->followers, id, last, c->rq);
+		return true;
 	}
 }
 
@@ -110,7 +104,7 @@ static SUSPENDS bool operation_events(struct call *c, struct err *err)
 	response_header(c->rs, "Cache-Control", "no-store");
 	if (!response_stream_start(c->t, c->rq, c->rs, err))
 		return true;
-	if (!follow(c, call_param(c, "operation_id"), last, err)) {
+	if (!catch_up(c, call_param(c, "operation_id"), last, err)) {
 		/* The answer has begun: the client sees the stream end and comes back with Last-Event-ID. */
 		struct err ignored = { 0 };
 		response_stream_end(c->t, c->rq, &ignored);

@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import pathlib
 import re
 import resource
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import time
 import urllib.request
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 TICKS = os.sysconf("SC_CLK_TCK")
 PACKAGES = {"wrk": "wrk", "nginx": "nginx-light", "pgbench": "postgresql"}
 RESULT = re.compile(r"^RESULT (\{.*\})$", re.M)

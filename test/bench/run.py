@@ -31,7 +31,9 @@ from plane import LANES, Bench  # noqa: E402
 from report import Report  # noqa: E402
 
 SCRIPT = HERE / "load.lua"
-CASES = ("health", "read", "tokens", "history", "evidence", "operations", "pickup", "sleepers", "held", "idle", "memory", "start")    # modules of cases/, in this order
+# Modules of cases/, in this order.
+CASES = ("health", "read", "tokens", "history", "evidence", "operations", "pickup", "sleepers", "held", "idle", "watchers", "memory",
+         "start")
 
 
 class Run(Report):
