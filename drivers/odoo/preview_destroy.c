@@ -103,7 +103,7 @@ static SUSPENDS void conclude(struct task *t, struct operation *op, const struct
 	struct err err = { 0 };
 	if (failure)
 		s->transition = "destroy_failed";
-	else if (!preview_write_destroyed(t, op, &err))
+	else if (!preview_write_destroyed(t, op, &err) && !operation_put_off(op, &err))
 		strings_add(t->arena, &s->rollback_errors, arena_printf(t->arena, "evidence: %s", err.message));
 	op->result = preview_result(t, op, failure);
 }

@@ -522,7 +522,7 @@ static SUSPENDS void conclude(struct task *t, struct operation *op, const struct
 	const struct preview_apply *r = op->request;
 	struct err err = { 0 };
 	int state = failure ? GENERATION_FAILED : r->smoke_check ? GENERATION_READY : GENERATION_VERIFYING;
-	if (s->preview_id[0] && !preview_write_generation(t, op, state, failure, &err))
+	if (s->preview_id[0] && !preview_write_generation(t, op, state, failure, &err) && !operation_put_off(op, &err))
 		strings_add(t->arena, &s->rollback_errors, arena_printf(t->arena, "evidence: %s", err.message));
 	op->result = preview_result(t, op, failure);
 }
