@@ -1,6 +1,7 @@
 #include "core/arena.h"
 
 #include "core/fault.h"
+#include "core/hidden.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 struct chunk {
 	struct chunk *next;
 	size_t size, used; /* of data */
+	bool is_hidden;    /* see core/hidden.h */
 	_Alignas(ALIGN) char data[];
 };
 
@@ -45,14 +47,17 @@ static NORETURN void out_of_memory(size_t n)
 	abort();
 }
 
-static struct chunk *chunk_new(size_t size, struct chunk *next)
+static struct chunk *chunk_new(size_t size, struct chunk *next, bool is_hidden)
 {
-	struct chunk *c = malloc(sizeof(*c) + size);
+	if (is_hidden)
+		size = hidden_room(sizeof(struct chunk) + size) - sizeof(struct chunk);
+	struct chunk *c = is_hidden ? hidden_alloc(sizeof(*c) + size) : malloc(sizeof(*c) + size);
 	if (!c || fault_at("arena.grow", NULL))
 		out_of_memory(size);
 	c->next = next;
 	c->size = size;
 	c->used = 0;
+	c->is_hidden = is_hidden;
 	POISON(c->data, size);
 	return c;
 }
@@ -60,6 +65,10 @@ static struct chunk *chunk_new(size_t size, struct chunk *next)
 static void chunk_free(struct chunk *c, bool wipes)
 {
 	UNPOISON(c->data, c->size);
+	if (c->is_hidden) {
+		hidden_free(c, sizeof(*c) + c->size);
+		return;
+	}
 	if (wipes)
 		explicit_bzero(c->data, c->used);
 	free(c);
@@ -70,7 +79,7 @@ struct arena *arena_new(void)
 	struct arena *a = calloc(1, sizeof(*a));
 	if (!a)
 		out_of_memory(sizeof(*a));
-	a->chunks = chunk_new(FIRST_CHUNK, NULL);
+	a->chunks = chunk_new(FIRST_CHUNK, NULL, false);
 	return a;
 }
 
@@ -111,13 +120,13 @@ void *arena_alloc(struct arena *a, size_t n)
 		out_of_memory(n);
 	size_t need = (n + REDZONE + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 	struct chunk *c = a->chunks;
-	if (c->size - c->used < need) {
+	if (c->size - c->used < need || (a->wipes && !c->is_hidden)) {
 		size_t size = c->size * 2;
 		if (size > 1u << 20)
 			size = 1u << 20;
 		if (size < need)
 			size = need;
-		c = a->chunks = chunk_new(size, c);
+		c = a->chunks = chunk_new(size, c, a->wipes);
 	}
 	void *p = c->data + c->used;
 	c->used += need;
@@ -181,6 +190,11 @@ void arena_defer(struct arena *a, void (*fn)(void *), void *arg)
 void arena_wipe_on_reset(struct arena *a)
 {
 	a->wipes = true;
+}
+
+bool arena_wipes(const struct arena *a)
+{
+	return a->wipes;
 }
 
 size_t arena_used(const struct arena *a)

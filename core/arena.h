@@ -22,8 +22,10 @@ char *arena_strndup(struct arena *a, const char *s, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
 char *arena_vprintf(struct arena *a, const char *fmt, va_list args) PRINTF(2, 0);
 void arena_defer(struct arena *a, void (*fn)(void *), void *arg);
-/* From now on everything handed out is overwritten at the next reset: for requests and phases that carry secrets. */
+/* Until the next reset, for requests and phases that carry secrets: what is handed out lies in memory that no core dump
+ * shows, and everything is overwritten at the end. */
 void arena_wipe_on_reset(struct arena *a);
+bool arena_wipes(const struct arena *a);
 size_t arena_used(const struct arena *a); /* bytes handed out since the last reset */
 
 #define ARENA_NEW(a, type) ((type *)arena_alloc((a), sizeof(type)))

@@ -470,7 +470,7 @@ void contract_write(struct json_out *o, const struct contract *c, const void *re
 {
 	jo_open(o, '{');
 	for (const struct field *f = c->fields; f->kind != FIELD_END; f++) {
-		if (f->flags & SECRET)
+		if (f->flags & (SECRET | RETIRED))
 			continue;
 		jo_key(o, f->name);
 		write_field(o, f, (const char *)record + f->offset);

@@ -58,6 +58,7 @@ enum {
 	UNIQUE = 1 << 4,    /* of F_STRINGS: no value twice */
 	SECRET = 1 << 5,    /* never written, logged or shown */
 	NO_BLANKS = 1 << 6, /* no white space anywhere */
+	RETIRED = 1 << 7,   /* accepted from those who still send it, and not written any more */
 };
 
 struct contract;

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -114,11 +115,34 @@ static int set_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 	return uv_poll_start(&w->poll, w->events, on_socket) == 0 ? 0 : -1;
 }
 
+/* ---- curl's memory ---- */
+
+/* Requests carry keys and environments: what curl gives back is overwritten. */
+static void wiping_free(void *p)
+{
+	if (p)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
+static void *wiping_realloc(void *p, size_t n)
+{
+	size_t old = p ? malloc_usable_size(p) : 0;
+	if (old >= n && p)
+		return p;
+	void *q = malloc(n);
+	if (q && p) {
+		memcpy(q, p, old);
+		wiping_free(p);
+	}
+	return q;
+}
+
 /* ---- the client ---- */
 
 struct http_client *http_client_new(struct loop *l)
 {
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup, calloc) != CURLE_OK)
 		return NULL;
 	struct http_client *c = calloc(1, sizeof(*c));
 	CURLM *multi = c ? curl_multi_init() : NULL;

@@ -6,6 +6,7 @@
 
 extern "C" {
 #define _Alignas alignas
+#include "core/arena.h"
 #include "core/json.h"
 }
 
@@ -118,6 +119,17 @@ bool convert(arena *a, element e, json *out, const failure &f)
 	return fail(f, "has a value of an unknown type");
 }
 
+/* Room that n bytes of JSON may take in the parser, as it is allotted by simdjson. */
+struct wiper {
+	simdjson::dom::parser &parser;
+	size_t n;
+	~wiper()
+	{
+		if (n && parser.doc.string_buf)
+			explicit_bzero(parser.doc.string_buf.get(), 5 * n / 3 + simdjson::SIMDJSON_PADDING);
+	}
+};
+
 } // namespace
 
 extern "C" bool json_simdjson_parse(arena *a, const char *text, size_t n, json *out, char *why, size_t why_n)
@@ -132,7 +144,16 @@ extern "C" bool json_simdjson_parse(arena *a, const char *text, size_t n, json *
 			return fail(f, "is too large");
 	}
 	element root;
-	simdjson::error_code code = parser.parse(text, n).get(root);
+	/* A document with secrets leaves nothing in the parser's own buffers: its text is parsed where the arena wipes it,
+	 * and its strings are overwritten. */
+	const wiper wipes = { parser, arena_wipes(a) ? n : 0 };
+	const char *own = text;
+	if (wipes.n) {
+		char *padded = (char *)arena_alloc(a, n + simdjson::SIMDJSON_PADDING);
+		memcpy(padded, text, n);
+		own = padded;
+	}
+	simdjson::error_code code = parser.parse(own, n, wipes.n == 0).get(root);
 	if (code == simdjson::DEPTH_ERROR)
 		return fail(f, "is nested too deeply (32 levels are allowed)");
 	if (code == simdjson::UTF8_ERROR)

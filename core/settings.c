@@ -148,6 +148,18 @@ bool setting_on(const struct settings *s, const char *name)
 	return v && (strcmp(v, "true") == 0 || strcmp(v, "1") == 0 || strcmp(v, "yes") == 0);
 }
 
+void setting_forget(const struct settings *s, const char *name)
+{
+	size_t at = 0;
+	const struct setting *row = row_named(s->tables, name, strlen(name), &at);
+	assert(row && row->env);
+	char *v = getenv(row->env);
+	if (v)
+		explicit_bzero(v, strlen(v));
+	unsetenv(row->env);
+	s->values[at] = NULL;
+}
+
 bool setting_required(const struct settings *s, const char *name, const char **out, struct err *err)
 {
 	const char *v = setting(s, name);

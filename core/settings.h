@@ -41,6 +41,9 @@ const char *setting(const struct settings *s, const char *name);
 bool setting_on(const struct settings *s, const char *name);
 /* Fails with what to do when the setting has no value. */
 bool setting_required(const struct settings *s, const char *name, const char **out, struct err *err);
+/* Overwrites the setting's variable in the environment of this process, where it would stand as long as it runs; the
+ * setting is blank afterwards. */
+void setting_forget(const struct settings *s, const char *name);
 /* A whole number from min to max. */
 bool setting_int(const struct settings *s, const char *name, long long min, long long max, long long *out,
                  struct err *err);

@@ -1,4 +1,5 @@
 /* The program: finds the command, reads its options, runs it. */
+#include "core/hidden.h"
 #include "core/log.h"
 #include "server/cli/client.h"
 
@@ -6,6 +7,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+/* How many of the words that a command needs are given by flags instead: product-profiles show --product NAME. */
+static size_t given_by_flags(const struct command *c, const struct settings *s)
+{
+	size_t n = 0;
+	for (const struct argument *g = c->call ? c->call->arguments : NULL; g && g->flag; g++)
+		n += g->member[0] == '{' && setting(s, g->flag);
+	return n;
+}
 
 int command_fail(int code, const char *fmt, ...)
 {
@@ -145,7 +155,7 @@ static int run(struct arena *a, int argc, char **argv)
 	if (!settings_read(a, c->options, argc - 3, argv + 3, c->positionals_n, &s, &err))
 		return command_fail(EXIT_USAGE, "%s", err.message);
 	s.command = arena_printf(a, "%s %s", c->group, c->name);
-	if (s.positionals_n < c->positionals_n)
+	if (s.positionals_n + given_by_flags(c, &s) < c->positionals_n)
 		return command_fail(EXIT_USAGE, "%s is missing; launchplane %s %s --help shows the usage",
 		                    c->positionals, c->group, c->name);
 	return c->run(c, &s, argv);
@@ -153,6 +163,7 @@ static int run(struct arena *a, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	core_dumps_forbid();
 	signal(SIGPIPE, SIG_IGN);
 	struct arena *a = arena_new();
 	int code = run(a, argc, argv);

@@ -63,6 +63,12 @@ const struct setting service_settings[] = {
 	{ "--workers", "LAUNCHPLANE_WORKERS", NULL, "N", "Worker processes that share the port; default: one per core",
 	  0 },
 	{ "--db-pool", "LAUNCHPLANE_DB_POOL", "8", "N", "PostgreSQL connections of each worker, at most", 0 },
+	{ "--core-dumps", "LAUNCHPLANE_CORE_DUMPS", NULL, NULL,
+	  "Let a crashing worker leave a core dump, to find a fault with; without it no process of the service does. "
+	  "The "
+	  "memory of managed secrets and master keys is left out of it; registers, and tokens of callers and "
+	  "providers, are not",
+	  SETTING_SWITCH },
 	{ "--embedded-postgres", NULL, NULL, NULL,
 	  "Start a private PostgreSQL under the state directory and use it; for trying out and development",
 	  SETTING_SWITCH },

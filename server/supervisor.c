@@ -281,7 +281,8 @@ static void reap(struct supervisor *s, unsigned slot)
 		log_info(NULL, "worker.ended", I("slot", slot), I("pid", w->pid), I("exit_code", code));
 	else
 		log_warn(NULL, "worker.died", I("slot", slot), I("pid", w->pid), I("exit_code", code),
-		         I("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0));
+		         I("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+		         B("core_dumped", WIFSIGNALED(status) && WCOREDUMP(status)));
 	w->pid = 0;
 	if (w->report_fd >= 0)
 		close(w->report_fd);

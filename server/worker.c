@@ -1,5 +1,6 @@
 #include "server/worker.h"
 
+#include "core/hidden.h"
 #include "core/http_client.h"
 #include "core/log.h"
 #include "drivers/registry.h"
@@ -60,7 +61,7 @@ void worker_config_done(struct worker_config *c)
 
 struct worker_state {
 	struct app app;
-	struct worker_config config;
+	struct worker_config *config; /* with the keys: no core dump shows it */
 	uv_signal_t sigterm, sigint;
 	uv_timer_t heart;
 	int code;
@@ -93,22 +94,22 @@ static SUSPENDS bool start(struct task *t, struct worker_state *w)
 	struct app *app = &w->app;
 	const struct worker *self = worker_self();
 	struct err err = { 0 };
-	const struct db_options db_options = { .url = w->config.database_url,
-		                               .pool_size = w->config.db_pool,
+	const struct db_options db_options = { .url = w->config->database_url,
+		                               .pool_size = w->config->db_pool,
 		                               .min_open = 2 };
 	app->db = db_new(&app->loop, &db_options, &err);
 	if (!app->db || !db_ready(t, &err))
 		return fail_start(w, &err);
 	app->http = http_client_new(&app->loop);
-	app->oidc = oidc_new(&app->loop, w->config.issuer, w->config.audience, w->config.jwks_url);
+	app->oidc = oidc_new(&app->loop, w->config->issuer, w->config->audience, w->config->jwks_url);
 	struct bootstrap_policy bootstrap;
 	if (!bootstrap_policy_read(t->arena, &app->settings, &bootstrap, &err))
 		return fail_start(w, &err);
 	app->policy = policy_store_open(t, bootstrap.sha256, &err);
 	if (!app->policy)
 		return fail_start(w, &err);
-	const struct audit_log_options audit_options = { .seed = w->config.has_audit_seed ? w->config.audit_seed
-		                                                                          : NULL };
+	const struct audit_log_options audit_options = { .seed = w->config->has_audit_seed ? w->config->audit_seed
+		                                                                           : NULL };
 	app->audit = audit_log_new(&app->loop, &audit_options);
 	char *owner = lease_owner_make(app->arena, self->slot, self->incarnation);
 	lease_owners_release_dead(t, owner);
@@ -161,13 +162,17 @@ static SUSPENDS void worker_main(struct task *t, void *arg)
 
 int worker_run(struct settings *s)
 {
-	struct worker_state w = { .code = 0 };
+	struct worker_state w = { .config = hidden_alloc(sizeof(struct worker_config)) };
 	struct app *app = &w.app;
 	struct err err = { 0 };
 	const struct worker *self = worker_self();
+	if (!w.config)
+		abort();
+	if (setting_on(s, "--core-dumps"))
+		core_dumps_allow();
 	app->settings = *s;
 	app->arena = arena_new();
-	if (!worker_config_read(s, &w.config, &err) || !sign_in_read(app->arena, s, &app->sign_in, &err) ||
+	if (!worker_config_read(s, w.config, &err) || !sign_in_read(app->arena, s, &app->sign_in, &err) ||
 	    !(app->failures = failure_limit_new(s, &err)) ||
 	    !loop_init(&app->loop, setting(s, "LAUNCHPLANE_TEST_CLOCK_FILE"), &err) ||
 	    !metrics_open(all_metrics, all_metrics_n, self->metrics_fd, self->slot, self->slots, &err)) {
@@ -176,10 +181,13 @@ int worker_run(struct settings *s)
 		arena_free(app->arena);
 		return w.code;
 	}
-	app->audience = w.config.audience;
+	setting_forget(s, MASTER_KEY_SETTING);
+	setting_forget(s, PREVIOUS_KEYS_SETTING);
+	setting_forget(s, AUDIT_KEY_SETTING);
+	app->audience = w.config->audience;
 	static_tokens_read(app->arena, s, &app->tokens);
-	app->public_url = w.config.public_url ? w.config.public_url : "";
-	app->loop.keyring = w.config.has_keyring ? &w.config.keyring : NULL;
+	app->public_url = w.config->public_url ? w.config->public_url : "";
+	app->loop.keyring = w.config->has_keyring ? &w.config->keyring : NULL;
 	app->loop.app = app;
 	signal(SIGPIPE, SIG_IGN);
 	uv_signal_init(&app->loop.uv, &w.sigterm);
@@ -202,7 +210,8 @@ int worker_run(struct settings *s)
 	runner_free(app->runner);
 	audit_log_free(app->audit);
 	metrics_close();
-	worker_config_done(&w.config);
+	worker_config_done(w.config);
+	hidden_free(w.config, sizeof(*w.config));
 	failure_limit_free(app->failures);
 	arena_free(app->arena);
 	return w.code;

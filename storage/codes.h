@@ -51,6 +51,8 @@
 	X(odoo_preview_runtime_config_incomplete, 409, false,                                                          \
 	  "The preview's environment lacks required keys or has default passwords; the message names the keys")        \
 	X(operation_reconciliation_required, 409, false, "A person must look: what happened cannot be proved")         \
+	X(preview_evidence_failed, 500, false,                                                                         \
+	  "The preview is as it was asked for, but its record could not be read or written; ask for the same again")   \
 	X(deploy_failed, 502, false, "The provider ended the deploy with an error")                                    \
 	X(post_deploy_failed, 502, false, "The data workflow on the host failed")                                      \
 	X(verification_failed, 502, false, "The lane does not prove that it runs what was deployed")                   \

@@ -8,6 +8,7 @@ ON CONFLICT (product) DO UPDATE
        updated_at = excluded.updated_at, payload = excluded.payload;
 
 -- name: product_profile_read
+-- together
 SELECT payload FROM launchplane_product_profiles WHERE product = $1;
 
 -- name: odoo_products_of_lane

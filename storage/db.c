@@ -47,6 +47,7 @@ static void wake_closer(struct db *db)
 static void request_free(struct db *db, struct request *r)
 {
 	PQclear(r->res);
+	shared_unref(r->shared);
 	db->requests_alive--;
 	wake_closer(db);
 	if (db->free_requests_n >= FREE_REQUESTS_MAX) {
@@ -123,7 +124,7 @@ static void request_abandon(struct db *db, struct request *r)
 
 static bool outcome_of(struct task *t, struct db *db, struct request *r, struct rows *out, struct err *err)
 {
-	PGresult *res = r->res;
+	PGresult *res = r->shared ? shared_result(r->shared) : r->res;
 	if (r->outcome == OUTCOME_RESULT && fault_at("db.answer", NULL))
 		r->outcome = r->kind == REQUEST_WRITE || r->is_commit ? OUTCOME_UNKNOWN : OUTCOME_LOST;
 	switch (r->outcome) {
@@ -134,7 +135,9 @@ static bool outcome_of(struct task *t, struct db *db, struct request *r, struct 
 			db->stats.failed++;
 			return err_from_result(err, res);
 		}
-		if (out) {
+		if (out && r->shared) {
+			rows_from_shared(t, r, out);
+		} else if (out) {
 			rows_from(t, res, out);
 			r->res = NULL;
 		}
@@ -498,6 +501,7 @@ void db_close(struct task *t, struct db *db, uint64_t wait_ms)
 		free(r);
 	}
 	db_url_done(&db->url);
+	free(db->arrays);
 	free(db->conns);
 	free(db->application_name);
 	free(db->server_options);

@@ -2,8 +2,10 @@
  *
  *   db.c           the pool's life, and the task's side of a request
  *   db_schedule.c  who gets which connection
+ *   db_together.c  reads of different keys in one statement
  *   db_link.c      one libpq connection on the loop: resolve, connect, watch, break
  *   db_pipeline.c  statements into a connection, results out of it
+ *   db_many.c      statements that store many items at once
  *   db_tx.c        transactions
  *   db_rows.c      rows, and SQLSTATE to struct err
  *   db_listen.c    LISTEN
@@ -16,15 +18,18 @@
 
 #include <libpq-fe.h>
 
-#define GROUP_MAX       32 /* writes of one commit */
-#define READS_IN_FLIGHT 64 /* on one connection */
-#define READ_CONNS_MAX  4  /* more backends than cores only add switches */
-#define WRITE_CONNS_MAX 8
-#define PIN_LANES       1024 /* pin keys are hashed into as many; a collision costs a little waiting */
-#define HOSTS_MAX       16
+#define GROUP_MAX           32 /* writes of one commit */
+#define READS_IN_FLIGHT     64 /* on one connection */
+#define TOGETHER_MAX        32 /* reads of one statement */
+#define TOGETHER_PARAMS_MAX 4
+#define READ_CONNS_MAX      4 /* more backends than cores only add switches */
+#define WRITE_CONNS_MAX     8
+#define PIN_LANES           1024 /* pin keys are hashed into as many; a collision costs a little waiting */
+#define HOSTS_MAX           16
 
 struct db;
 struct conn;
+struct shared_result;
 
 /* ---- a link: one libpq connection and its place in the loop ---- */
 
@@ -85,6 +90,11 @@ struct request {
 	size_t n_params;
 	uint64_t seq; /* age */
 	PGresult *res;
+	struct shared_result *shared; /* instead of res: its row is shared_row, -1: none */
+	int shared_row;
+	struct request *members; /* of a carrier (db_together.c), linked by next */
+	unsigned members_n;
+	struct request *beside; /* the next item of the same statement */
 	struct conn **conn; /* where a transaction's connection goes */
 };
 
@@ -157,6 +167,8 @@ struct db {
 
 	struct conn *conns; /* pool_size */
 	struct queue reads, writes, txs;
+	char *arrays; /* parameters of reads that are asked together, while they are sent */
+	size_t arrays_n, arrays_cap;
 	struct request *free_requests;
 	unsigned free_requests_n;
 	uint64_t next_seq;
@@ -211,6 +223,26 @@ bool conn_send_group(struct conn *c);
 void conn_ops(struct conn *c);
 uint64_t conn_waiting_since(const struct conn *c);
 void conn_memory_free(struct conn *c);
+void read_again_alone(struct db *db, struct request *r);
+
+/* db_together.c */
+/* Unqueues the first read, and those that can be asked together with it, room at most: then it is their carrier. */
+struct request *together_take(struct db *db, unsigned room);
+bool together_send(struct conn *c, struct request *carrier);                   /* as conn_send() */
+void together_finished(struct db *db, struct request *carrier, PGresult *res); /* takes res */
+void together_lost(struct db *db, struct request *carrier);
+void shared_unref(struct shared_result *s);
+PGresult *shared_result(const struct shared_result *s);
+
+/* Of db_many.c. The text form of a parameter; a number's goes into buffer. NULL is null. */
+#define NUMBER_MAX 24
+const char *param_text(const struct param *p, char buffer[NUMBER_MAX], size_t *n);
+/* An array of one parameter of each item, in PostgreSQL's binary form. malloc'ed. */
+char *many_array(const struct param *const *items, size_t n_items, size_t param, size_t *size);
+/* Links group[i] and what can go into one statement with it (request.beside), and marks in is_taken whatever it took. */
+struct request *many_gather(struct request *const *group, unsigned n, unsigned i, bool *is_taken);
+/* One row each. Takes res. */
+void many_hand_out(struct request *first, PGresult *res);
 
 /* db_tx.c */
 void tx_statement_failed(struct tx *tx, const PGresult *res);
@@ -219,6 +251,7 @@ void tx_synced(struct conn *c);
 
 /* db_rows.c */
 void rows_from(struct task *t, PGresult *res, struct rows *out);
+void rows_from_shared(struct task *t, struct request *r, struct rows *out); /* takes r->shared */
 bool err_from_result(struct err *err, const PGresult *res);
 bool is_sqlstate(const PGresult *res, const char *code);
 

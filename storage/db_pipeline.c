@@ -87,47 +87,62 @@ static bool prepare(struct conn *c, struct statement *s)
 
 /* ---- sending ---- */
 
-/* Puts a statement into the connection's buffer. False when the connection is broken, which has then been dealt with:
- * r, like all that was in flight, has its outcome. r may be NULL. */
-bool conn_send(struct conn *c, const struct query *q, const struct param *params, size_t n_params, struct request *r)
+/* What libpq wants of a statement's parameters. */
+struct values {
+	const char *values[PARAMS_MAX];
+	int lengths[PARAMS_MAX], formats[PARAMS_MAX];
+	char numbers[PARAMS_MAX][NUMBER_MAX];
+};
+
+static bool send_values(struct conn *c, const struct query *q, const struct values *v, size_t n, struct request *r)
 {
-	const char *values[PARAMS_MAX] = { 0 };
-	int lengths[PARAMS_MAX] = { 0 }, formats[PARAMS_MAX] = { 0 };
-	char numbers[PARAMS_MAX][24];
-	assert(n_params <= PARAMS_MAX && (int)n_params == q->n_params);
-	for (size_t i = 0; i < n_params; i++) {
-		const struct param *p = &params[i];
-		switch (p->type) {
-		case PARAM_NULL:
-			break;
-		case PARAM_TEXT:
-			values[i] = p->p;
-			break;
-		case PARAM_BYTES:
-			values[i] = p->p ? p->p : "";
-			lengths[i] = (int)p->n;
-			formats[i] = 1;
-			break;
-		case PARAM_INT:
-			snprintf(numbers[i], sizeof(numbers[i]), "%lld", (long long)p->i);
-			values[i] = numbers[i];
-			break;
-		case PARAM_BOOL:
-			values[i] = p->i ? "t" : "f";
-			break;
-		}
-	}
 	PGconn *pg = c->link.pg;
 	struct statement *named = q->name[0] ? statement_of(c, q) : NULL;
-	bool sent = named ? prepare(c, named) &&
-	                            PQsendQueryPrepared(pg, named->name, (int)n_params, values, lengths, formats, 0)
-	                  : PQsendQueryParams(pg, q->sql, (int)n_params, NULL, values, lengths, formats, 0);
+	bool sent = named ? prepare(c, named) && PQsendQueryPrepared(pg, named->name, (int)n, v->values, v->lengths,
+	                                                             v->formats, 0)
+	                  : PQsendQueryParams(pg, q->sql, (int)n, NULL, v->values, v->lengths, v->formats, 0);
 	push(c, ENTRY_QUERY, named ? q : NULL, r); /* also when it was not sent: the failure must reach r */
 	c->is_unsynced = true;
 	c->link.db->stats.queries++;
 	if (!sent)
 		link_fail(&c->link, PQerrorMessage(pg));
 	return sent;
+}
+
+static bool send_many(struct conn *c, const struct query *q, const struct param *const *items, size_t n_items,
+                      struct request *r)
+{
+	struct values v = { 0 };
+	char *arrays[PARAMS_MAX];
+	for (int i = 0; i < q->n_params; i++) {
+		size_t size;
+		v.values[i] = arrays[i] = many_array(items, n_items, (size_t)i, &size);
+		v.lengths[i] = (int)size;
+		v.formats[i] = 1;
+	}
+	bool sent = send_values(c, q, &v, (size_t)q->n_params, r);
+	for (int i = 0; i < q->n_params; i++)
+		free(arrays[i]);
+	return sent;
+}
+
+/* Puts a statement into the connection's buffer. False when the connection is broken, which has then been dealt with:
+ * r, like all that was in flight, has its outcome. r may be NULL. */
+bool conn_send(struct conn *c, const struct query *q, const struct param *params, size_t n_params, struct request *r)
+{
+	assert(n_params <= PARAMS_MAX && (int)n_params == q->n_params);
+	if (r)
+		r->beside = NULL;
+	if (q->is_many)
+		return send_many(c, q, &params, 1, r);
+	struct values v = { 0 };
+	for (size_t i = 0; i < n_params; i++) {
+		size_t n;
+		v.values[i] = param_text(&params[i], v.numbers[i], &n);
+		v.lengths[i] = (int)n; /* of text nobody looks at it */
+		v.formats[i] = params[i].type == PARAM_BYTES;
+	}
+	return send_values(c, q, &v, n_params, r);
 }
 
 static void flush(struct conn *c)
@@ -169,12 +184,28 @@ static void member_reset(struct request *r)
 	r->res = NULL;
 }
 
+/* Sends r and all that lies beside it. */
+static bool send_together(struct conn *c, struct request *r)
+{
+	const struct param *items[GROUP_MAX];
+	size_t n = 0;
+	for (const struct request *one = r; one; one = one->beside)
+		items[n++] = one->params;
+	return n == 1 ? conn_send(c, r->query, r->params, r->n_params, r) : send_many(c, r->query, items, n, r);
+}
+
 /* Sends the group c->group: with one Sync, or each member with its own once the group has failed. */
 bool conn_send_group(struct conn *c)
 {
+	bool is_taken[GROUP_MAX] = { 0 };
 	for (unsigned i = 0; i < c->group_n; i++) {
 		struct request *r = c->group[i];
-		if (!conn_send(c, r->query, r->params, r->n_params, r))
+		if (is_taken[i])
+			continue;
+		r->beside = NULL;
+		if (r->query->is_many && !c->group_alone)
+			r = many_gather(c->group, c->group_n, i, is_taken);
+		if (!send_together(c, r))
 			return false;
 		if (c->group_alone && !conn_sync(c))
 			return false;
@@ -238,9 +269,8 @@ static bool is_good(const PGresult *res)
 	return s == PGRES_TUPLES_OK || s == PGRES_COMMAND_OK || s == PGRES_EMPTY_QUERY;
 }
 
-static void read_again_alone(struct conn *c, struct request *r)
+void read_again_alone(struct db *db, struct request *r)
 {
-	struct db *db = c->link.db;
 	r->is_alone = true;
 	r->tries++;
 	db->stats.resent++;
@@ -251,12 +281,17 @@ static void read_again_alone(struct conn *c, struct request *r)
 static void read_finished(struct conn *c, struct request *r, PGresult *res)
 {
 	struct db *db = c->link.db;
+	if (r->members) {
+		c->reads_in_flight -= r->members_n;
+		together_finished(db, r, res);
+		return;
+	}
 	c->reads_in_flight--;
 	bool aborted = PQresultStatus(res) == PGRES_PIPELINE_ABORTED;
 	bool stale = !is_good(res) && (is_sqlstate(res, "26000") || is_sqlstate(res, "0A000")) && r->tries < TRIES_MAX;
 	if (r->task && (aborted || stale) && !db->is_closing) {
 		PQclear(res);
-		read_again_alone(c, r);
+		read_again_alone(db, r);
 		return;
 	}
 	request_complete(db, r, OUTCOME_RESULT, res);
@@ -303,6 +338,10 @@ static void entry_result(struct conn *c, struct entry *e, PGresult *res)
 	struct request *r = e->req;
 	if (!r) {
 		PQclear(res);
+		return;
+	}
+	if (good && r->query->is_many) {
+		many_hand_out(r, res);
 		return;
 	}
 	PQclear(r->res);
@@ -420,6 +459,10 @@ static void fail_entries(struct conn *c)
 		struct request *r = e.req;
 		if (!r || r->kind == REQUEST_WRITE) /* group_lost has those */
 			continue;
+		if (r->members) {
+			together_lost(db, r);
+			continue;
+		}
 		PGresult *res = r->res;
 		r->res = NULL;
 		bool has_words = res && !is_good(res) && PQresultStatus(res) != PGRES_PIPELINE_ABORTED;

@@ -6,13 +6,15 @@
 
 struct rows_owner {
 	PGresult *res;
+	struct shared_result *shared; /* instead */
 };
 
 static void owner_clear(void *arg)
 {
 	struct rows_owner *owner = arg;
 	PQclear(owner->res);
-	owner->res = NULL;
+	shared_unref(owner->shared);
+	*owner = (struct rows_owner){ 0 };
 }
 
 void rows_from(struct task *t, PGresult *res, struct rows *out)
@@ -29,6 +31,23 @@ void rows_from(struct task *t, PGresult *res, struct rows *out)
 	};
 }
 
+void rows_from_shared(struct task *t, struct request *r, struct rows *out)
+{
+	struct rows_owner *owner = ARENA_NEW(t->arena, struct rows_owner);
+	owner->shared = r->shared;
+	arena_defer(t->arena, owner_clear, owner);
+	size_t n = r->shared_row >= 0;
+	*out = (struct rows){
+		.n = n,
+		.changed = (int64_t)n,
+		.res = shared_result(r->shared),
+		.first = n ? (size_t)r->shared_row : 0,
+		.hidden = 1,
+		.owner = owner,
+	};
+	r->shared = NULL;
+}
+
 void rows_done(struct rows *rows)
 {
 	if (rows->owner)
@@ -38,25 +57,26 @@ void rows_done(struct rows *rows)
 
 bool row_is_null(const struct rows *rows, size_t r, int col)
 {
-	assert(r < rows->n && col >= 0 && col < PQnfields(rows->res));
-	return PQgetisnull(rows->res, (int)r, col);
+	assert(r < rows->n && col >= 0 && col + rows->hidden < PQnfields(rows->res));
+	return PQgetisnull(rows->res, (int)(rows->first + r), col + rows->hidden);
 }
 
 const char *row_text(const struct rows *rows, size_t r, int col)
 {
-	return row_is_null(rows, r, col) ? NULL : PQgetvalue(rows->res, (int)r, col);
+	return row_is_null(rows, r, col) ? NULL : PQgetvalue(rows->res, (int)(rows->first + r), col + rows->hidden);
 }
 
 const char *row_bytes(const struct rows *rows, size_t r, int col, size_t *n)
 {
 	const char *p = row_text(rows, r, col);
-	*n = p ? (size_t)PQgetlength(rows->res, (int)r, col) : 0;
+	*n = p ? (size_t)PQgetlength(rows->res, (int)(rows->first + r), col + rows->hidden) : 0;
 	return p;
 }
 
 int row_column(const struct rows *rows, const char *column)
 {
-	return PQfnumber(rows->res, column);
+	int col = PQfnumber(rows->res, column) - rows->hidden;
+	return col < 0 ? -1 : col;
 }
 
 const char *row_named(const struct rows *rows, size_t r, const char *column)

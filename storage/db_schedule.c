@@ -2,7 +2,7 @@
 
 #include <assert.h>
 
-#define READS_TOGETHER 4 /* fewer reads than this are not spread over connections */
+#define READS_TOGETHER 16 /* fewer reads than this are not spread over connections */
 #define SLOW_MS        10 /* a connection that waits longer for one answer gets no more reads while others can take them */
 
 /* Who gets which connection.
@@ -113,15 +113,16 @@ static void give_to_writes(struct db *db, struct conn *c)
 static void send_reads(struct db *db, struct conn *c, unsigned n)
 {
 	c->role = ROLE_READS;
-	while (n-- && db->reads.first && c->link.state == LINK_UP) {
-		struct request *r = db->reads.first;
-		request_unqueue(&db->reads, r);
+	while (n && db->reads.first && c->link.state == LINK_UP) {
+		struct request *r = together_take(db, n);
+		unsigned took = r->members ? r->members_n : 1;
+		n -= took;
 		if (r->is_alone && c->is_unsynced && !conn_sync(c)) {
 			request_enqueue(db, &db->reads, r, true);
 			return;
 		}
-		c->reads_in_flight++;
-		if (!conn_send(c, r->query, r->params, r->n_params, r))
+		c->reads_in_flight += took;
+		if (!(r->members ? together_send(c, r) : conn_send(c, r->query, r->params, r->n_params, r)))
 			return;
 		if (r->is_alone && !conn_sync(c))
 			return;

@@ -157,6 +157,32 @@ static bool target_allowed(const struct key_safety_rule *r, const struct place *
 	return false;
 }
 
+/* A rule that has targets alone means those; its empty lists do not mean everything then. */
+static bool lists_apply(const struct key_safety_rule *r)
+{
+	return r->allowed_contexts.n || r->allowed_instances.n || !r->allowed_targets.n;
+}
+
+static bool listed_context(const struct key_safety_rule *r, const struct place *target)
+{
+	return lists_apply(r) && (!r->allowed_contexts.n || strings_have(&r->allowed_contexts, target->context));
+}
+
+static bool context_allowed(const struct key_safety_rule *r, const struct place *target)
+{
+	for (size_t i = 0; i < r->allowed_targets.n; i++)
+		if (strcmp(r->allowed_targets.v[i].context, target->context) == 0)
+			return true;
+	return listed_context(r, target);
+}
+
+static bool instance_allowed(const struct key_safety_rule *r, const struct place *target)
+{
+	return target_allowed(r, target) ||
+	       (listed_context(r, target) &&
+	        (!r->allowed_instances.n || strings_have(&r->allowed_instances, target->instance)));
+}
+
 static void judge_key(struct arena *a, const struct key_safety_policy *policy, const struct place *target,
                       const struct secret_binding *bindings, size_t n, const char *key, struct key_safety_findings *out)
 {
@@ -187,11 +213,9 @@ static void judge_key(struct arena *a, const struct key_safety_policy *policy, c
 	else if (!class_allowed(environment_class_of(target->instance), rule->secret_class))
 		find(a, out, "secret_class_not_allowed", key, best, rule,
 		     "the class of the secret is not allowed in this environment");
-	else if (!target_allowed(rule, target) && rule->allowed_contexts.n &&
-	         !strings_have(&rule->allowed_contexts, target->context))
+	else if (!context_allowed(rule, target))
 		find(a, out, "context_not_allowed", key, best, rule, "the rule does not list this context");
-	else if (!target_allowed(rule, target) && rule->allowed_instances.n &&
-	         !strings_have(&rule->allowed_instances, target->instance))
+	else if (!instance_allowed(rule, target))
 		find(a, out, "instance_not_allowed", key, best, rule, "the rule does not list this instance");
 }
 
@@ -224,6 +248,45 @@ static void union_or_any(struct arena *a, struct strings *into, const struct str
 	strings_sort(into);
 }
 
+static void union_targets(struct arena *a, struct key_safety_rule *into, const struct key_safety_rule *add)
+{
+	struct allowed_target *v = arena_array(a, into->allowed_targets.n + add->allowed_targets.n + 1, sizeof(*v));
+	size_t n = into->allowed_targets.n;
+	if (n)
+		memcpy(v, into->allowed_targets.v, n * sizeof(*v));
+	for (size_t i = 0; i < add->allowed_targets.n; i++) {
+		const struct allowed_target *t = &add->allowed_targets.v[i];
+		struct allowed_target *known = NULL;
+		for (size_t k = 0; k < n && !known; k++)
+			if (strcmp(v[k].context, t->context) == 0)
+				known = &v[k];
+		if (known)
+			union_or_any(a, &known->instance_patterns, &t->instance_patterns);
+		else
+			v[n++] = *t;
+	}
+	into->allowed_targets.n = n;
+	into->allowed_targets.v = v;
+}
+
+/* What either rule allows; one without any restriction makes the other's meaningless. */
+static void merge_rule(struct arena *a, struct key_safety_rule *known, const struct key_safety_rule *r)
+{
+	bool known_lists = lists_apply(known), lists = lists_apply(r);
+	if (known_lists && lists) {
+		union_or_any(a, &known->allowed_contexts, &r->allowed_contexts);
+		union_or_any(a, &known->allowed_instances, &r->allowed_instances);
+	} else if (lists) {
+		known->allowed_contexts = r->allowed_contexts;
+		known->allowed_instances = r->allowed_instances;
+	}
+	union_targets(a, known, r);
+	if ((known_lists || lists) && !known->allowed_contexts.n && !known->allowed_instances.n)
+		known->allowed_targets.n = 0;
+	if (r->description[0])
+		known->description = r->description;
+}
+
 static int by_key(const void *x, const void *y)
 {
 	return strcmp(((const struct key_safety_rule *)x)->binding_key,
@@ -248,13 +311,7 @@ void key_safety_merge(struct arena *a, const struct key_safety_policy *base, con
 		} else if (known->secret_class != r->secret_class) {
 			*known = *r;
 		} else {
-			union_or_any(a, &known->allowed_contexts, &r->allowed_contexts);
-			union_or_any(a, &known->allowed_instances, &r->allowed_instances);
-			if (r->allowed_targets.n)
-				known->allowed_targets.v = r->allowed_targets.v,
-				known->allowed_targets.n = r->allowed_targets.n;
-			if (r->description[0])
-				known->description = r->description;
+			merge_rule(a, known, r);
 		}
 	}
 	qsort(rules, n, sizeof(*rules), by_key);

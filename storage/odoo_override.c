@@ -1,6 +1,7 @@
 #include "storage/odoo_override.h"
 
 #include "storage/evidence.h"
+#include "storage/runtime_environment.h"
 
 const char *const override_phase_names[] = { "restore", "deploy", "promotion", "preview", "manual", NULL };
 const char *const override_source_names[] = { "literal", "secret_binding", NULL };
@@ -221,4 +222,37 @@ bool odoo_override_check_write(struct arena *a, const struct odoo_override *o, s
 			                     "must be a secret_binding: %s is named like a secret", s->setting);
 	}
 	return true;
+}
+
+/* ---- environment keys ---- */
+
+/* Upper case, '.' as two underscores; '-' as one where dash allows it. */
+static void add_key_part(struct buf *b, const char *s, bool dash)
+{
+	for (; *s; s++) {
+		if (*s == '.')
+			buf_str(b, "__");
+		else if (*s == '-' && dash)
+			buf_char(b, '_');
+		else
+			buf_char(b, *s >= 'a' && *s <= 'z' ? (char)(*s - 'a' + 'A') : *s);
+	}
+}
+
+char *override_parameter_key(struct arena *a, const char *key)
+{
+	struct buf b = buf_in(a);
+	buf_str(&b, "ODOO_OVERRIDE_SECRET__CONFIG_PARAM__");
+	add_key_part(&b, key, false);
+	return is_env_key(b.p) ? b.p : NULL;
+}
+
+char *override_setting_key(struct arena *a, const char *addon, const char *setting)
+{
+	struct buf b = buf_in(a);
+	buf_str(&b, "ODOO_OVERRIDE_SECRET__ADDON__");
+	add_key_part(&b, addon, true);
+	buf_str(&b, "__");
+	add_key_part(&b, setting, true);
+	return is_env_key(b.p) ? b.p : NULL;
 }

@@ -60,3 +60,6 @@ bool odoo_override_applies_on(const struct odoo_override *o, enum override_phase
 bool odoo_override_needs_binding(const char *name);
 /* Refuses plain values of such names, for a new write. */
 bool odoo_override_check_write(struct arena *a, const struct odoo_override *o, struct err *err);
+/* The environment keys of secret values. NULL when the name cannot become one. */
+char *override_parameter_key(struct arena *a, const char *key);
+char *override_setting_key(struct arena *a, const char *addon, const char *setting);

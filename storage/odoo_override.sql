@@ -4,6 +4,19 @@
 -- For a change: nobody else changes the record until the end of the transaction.
 SELECT payload FROM launchplane_odoo_instance_overrides WHERE context = $1 AND instance = $2 FOR UPDATE;
 
+-- name: odoo_overrides_lock
+-- The same for those of all lanes, of a context, or of one lane.
+SELECT payload FROM launchplane_odoo_instance_overrides
+ WHERE ($1 = '' OR context = $1) AND ($2 = '' OR instance = $2)
+ ORDER BY context, instance
+   FOR UPDATE;
+
+-- name: odoo_override_binding
+SELECT secret_id, binding_key, status,
+       EXISTS (SELECT 1 FROM launchplane_secret_bindings x WHERE x.secret_id = b.secret_id AND x.status = 'configured')
+  FROM launchplane_secret_bindings b
+ WHERE binding_id = $1;
+
 -- name: odoo_override_note_apply
 -- How the latest application went; the settings stay as somebody may just have written them.
 UPDATE launchplane_odoo_instance_overrides

@@ -125,48 +125,62 @@ static struct audit_entry submission_entry(struct task *t, const struct op_submi
 	return e;
 }
 
-bool operation_submit(struct task *t, const struct op_submission *s, enum submit_outcome *outcome,
-                      const char **operation_id, const char **document, struct err *err)
+static SUSPENDS bool insert(struct task *t, const struct op_submission *s, const char *id, const char *leaf,
+                            struct rows *rows, struct err *err)
 {
-	const char *created_at = utc_now(t);
-	const char *id = operation_new_id(t->arena, s, created_at);
 	const char *lane = arena_printf(t->arena, "%s/%s/%s", s->product, s->context, s->instance);
+	return db_write(t, lane, &Q_operation_submit,
+	                PARAMS(P_TEXT(id), P_TEXT(s->kind->name), P_TEXT(s->product), P_TEXT(s->context),
+	                       P_TEXT(s->instance), P_BOOL(s->holds_lane && GUARD(F7)), P_TEXT(s->idempotency_scope),
+	                       P_TEXT(s->idempotency_key), P_TEXT(s->request_fingerprint),
+	                       P_TEXT(s->kind->phases[0].name), P_TEXT(s->request), P_TEXT(s->actor),
+	                       P_TEXT(s->trace_id), P_TEXT(s->traceparent), P_INT(loop_clock_offset_ms(t->loop)),
+	                       P_TEXT(leaf), P_TEXT(s->taken_by), P_INT(s->lease_ms)),
+	                rows, err);
+}
+
+static bool found_by_key(const struct op_submission *s, const struct rows *rows, struct op_submitted *out,
+                         struct err *err)
+{
+	out->outcome = SUBMIT_EXISTING;
+	out->operation_id = row_text(rows, 0, 0);
+	out->document = row_text(rows, 0, 2);
+	return strcmp(row_text(rows, 0, 1), s->request_fingerprint) == 0 ||
+	       err_set(err, &E_idempotency_key_reused,
+	               "this Idempotency-Key was used with another request; send a new key for a new request");
+}
+
+bool operation_submit(struct task *t, const struct op_submission *s, struct op_submitted *out, struct err *err)
+{
+	const char *id = operation_new_id(t->arena, s, utc_now(t));
 	struct audit_entry told = submission_entry(t, s, id);
 	const char *leaf = audit_leaf_of(t, &told);
+	memset(out, 0, sizeof(*out));
 	/* A holder of the lane may end between our insert and our look at it: then the insert is worth another try. */
 	for (int round = 0; round < 5; round++) {
 		struct rows rows;
-		if (!db_write(t, lane, &Q_operation_submit,
-		              PARAMS(P_TEXT(id), P_TEXT(s->kind->name), P_TEXT(s->product), P_TEXT(s->context),
-		                     P_TEXT(s->instance), P_BOOL(s->holds_lane && GUARD(F7)),
-		                     P_TEXT(s->idempotency_scope), P_TEXT(s->idempotency_key),
-		                     P_TEXT(s->request_fingerprint), P_TEXT(s->kind->phases[0].name),
-		                     P_TEXT(s->request), P_TEXT(s->actor), P_TEXT(s->trace_id), P_TEXT(s->traceparent),
-		                     P_INT(loop_clock_offset_ms(t->loop)), P_TEXT(leaf)),
-		              &rows, err))
-			return false;
-		bool created = rows.n == 1 && row_int(&rows, 0, 0) == 1;
-		if (!find_by_key(t, s, &rows, err))
+		if (!insert(t, s, id, leaf, &rows, err))
 			return false;
 		if (rows.n == 1) {
-			*operation_id = row_text(&rows, 0, 0);
-			*document = row_text(&rows, 0, 2);
-			if (strcmp(row_text(&rows, 0, 1), s->request_fingerprint) != 0)
-				return err_set(err, &E_idempotency_key_reused,
-				               "this Idempotency-Key was used with another request; send a new key for "
-				               "a new request");
-			*outcome = created ? SUBMIT_CREATED : SUBMIT_EXISTING;
+			out->outcome = SUBMIT_CREATED;
+			out->operation_id = row_text(&rows, 0, 0);
+			out->document = row_named(&rows, 0, "document");
+			out->claimed = rows;
 			return true;
 		}
+		if (!find_by_key(t, s, &rows, err))
+			return false;
+		if (rows.n == 1)
+			return found_by_key(s, &rows, out, err);
 		if (!db_query(t, &Q_operation_active_on_lane,
 		              PARAMS(P_TEXT(s->product), P_TEXT(s->context), P_TEXT(s->instance)), &rows, err))
 			return false;
 		if (rows.n == 1) {
-			*operation_id = row_text(&rows, 0, 0);
-			*document = row_text(&rows, 0, 1);
+			out->operation_id = row_text(&rows, 0, 0);
+			out->document = row_text(&rows, 0, 1);
 			return err_set(err, s->kind->busy ? s->kind->busy : &E_operation_active,
 			               "operation %s is active on lane %s/%s of %s; wait until it has ended",
-			               *operation_id, s->context, s->instance, s->product);
+			               out->operation_id, s->context, s->instance, s->product);
 		}
 	}
 	return err_set(err, &E_service_unavailable, "the lane changes hands too quickly; try again");

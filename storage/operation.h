@@ -126,15 +126,22 @@ struct op_submission {
 	const char *actor;   /* JSON */
 	const char *trace_id, *traceparent;
 	bool holds_lane;
+	const char *taken_by; /* the worker that submits works on it as well: claimed in the same commit; NULL: not */
+	int64_t lease_ms;     /* of that claim */
 };
 
 enum submit_outcome { SUBMIT_CREATED, SUBMIT_EXISTING };
 
+struct op_submitted {
+	enum submit_outcome outcome;
+	const char *operation_id, *document; /* as JSON; of a refusal that names one: the operation in the way */
+	struct rows claimed; /* of an operation created with taken_by: one row with the columns of operation_claim */
+};
+
 /* Reserves the lane and writes the operation in one commit. The same key of the same caller finds the existing
- * operation. *document is the operation as JSON. E_idempotency_key_reused; lane busy: the
- * kind's own code with *document naming the active one. */
-SUSPENDS bool operation_submit(struct task *t, const struct op_submission *s, enum submit_outcome *outcome,
-                               const char **operation_id, const char **document, struct err *err);
+ * operation. E_idempotency_key_reused; lane busy: the kind's own code with the active one in out->document. */
+SUSPENDS bool operation_submit(struct task *t, const struct op_submission *s, struct op_submitted *out,
+                               struct err *err);
 /* <prefix>-<context>-<instance>-<created_at without ":">-<16 hex> (facts/odoo.md 2). */
 const char *operation_new_id(struct arena *a, const struct op_submission *s, const char *created_at);
 

@@ -2,23 +2,36 @@
 -- database's own clock, so that hosts need not agree.
 
 -- name: operation_submit
+-- $17: the worker that submits takes the operation with it, for $18 ms: it is claimed in the commit that makes it, and
+-- nobody need be woken. Null: whoever claims it. Columns as of operation_claim; then the document.
 WITH created AS (
-    INSERT INTO launchplane_operations
+    INSERT INTO launchplane_operations AS o
         (operation_id, kind, product, context, instance, holds_lane, idempotency_scope, idempotency_key,
          request_fingerprint, status, phase, public_phase, request, state, actor, trace_id, traceparent,
-         created_at, updated_at, next_run_at, phase_started_at)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', $10, 'created', $11::json, '{}'::json, $12::json, $13, $14,
-           now_at, now_at, now_at, now_at
-      FROM (SELECT clock_timestamp() + $15::bigint * interval '1 millisecond' AS now_at) AS clock
+         created_at, updated_at, phase_started_at, next_run_at,
+         lease_owner, lease_expires_at, heartbeat_at, started_at, fence, attempt, phase_attempt)
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN taken THEN 'running' ELSE 'pending' END, $10,
+           CASE WHEN taken THEN 'running' ELSE 'created' END, $11::json, '{}'::json, $12::json, $13, $14,
+           now_at, now_at, now_at, coalesce(until, now_at),
+           coalesce($17, ''), until, CASE WHEN taken THEN now_at END, CASE WHEN taken THEN now_at END,
+           taken::int, taken::int, taken::int
+      FROM (SELECT now_at, $17::text IS NOT NULL AS taken,
+                   CASE WHEN $17::text IS NOT NULL THEN now_at + $18::bigint * interval '1 millisecond' END AS until
+              FROM (SELECT clock_timestamp() + $15::bigint * interval '1 millisecond' AS now_at) AS clock) AS lease
     ON CONFLICT DO NOTHING
-    RETURNING operation_id, created_at),
+    RETURNING o.operation_id, o.kind, o.product, o.context, o.instance, o.request, o.state, o.phase, o.fence,
+              o.phase_attempt, o.failures, NULL::bigint AS deadline_ms, false AS cancelled, '' AS cancel_reason,
+              launchplane_utc(o.created_at) AS created_at, o.trace_id, o.deployment_record_id, o.release_tuple_id,
+              o.traceparent, o.created_at AS at, launchplane_operation_document(o) AS document),
 first_event AS (
     INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
-    SELECT operation_id, 1, created_at, 'submitted', '', '{}'::json FROM created
-    RETURNING operation_id),
+    SELECT operation_id, 1, at, 'submitted', '', '{}'::json FROM created),
 leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $16::json FROM created WHERE $16::json IS NOT NULL),
-woken AS (SELECT pg_notify('launchplane_operations', '') FROM first_event)
-SELECT count(*) FROM woken;
+woken AS (SELECT pg_notify('launchplane_operations', '') FROM created WHERE $17::text IS NULL)
+SELECT operation_id, kind, product, context, instance, request, state, phase, fence, phase_attempt, failures, deadline_ms,
+       cancelled, cancel_reason, created_at, trace_id, deployment_record_id, release_tuple_id, traceparent, document,
+       (SELECT count(*) FROM woken)
+  FROM created;
 
 -- name: operation_by_key
 SELECT operation_id, request_fingerprint, launchplane_operation_document(o)
@@ -34,6 +47,7 @@ SELECT operation_id, CASE WHEN product = $1 THEN launchplane_operation_document(
  LIMIT 1;
 
 -- name: operation_read
+-- together
 SELECT kind, product, context, status, launchplane_operation_document(o), md5(o.fence || '/' || o.updated_at || '/' || o.status)
   FROM launchplane_operations o
  WHERE operation_id = $1;
@@ -68,10 +82,14 @@ SELECT count(*) FROM woken;
 
 -- name: operation_claim
 -- A leased operation is due again when its lease ends: a dead worker's work is found by the same rule as everything else.
+-- $6: only what became due after that moment (microseconds of the epoch; null: everything). While some transaction holds
+-- back cleaning, all that was ever due is still in the index before it. Last columns: the clock, and the latest wake-up among
+-- what was claimed, in the same unit.
 WITH clock AS (SELECT clock_timestamp() + $4::bigint * interval '1 millisecond' AS now_at),
 due AS (
-    SELECT operation_id FROM launchplane_operations
+    SELECT operation_id, next_run_at FROM launchplane_operations
      WHERE status IN ('pending', 'running') AND next_run_at <= (SELECT now_at FROM clock)
+       AND next_run_at >= coalesce('epoch'::timestamptz + $6::bigint * interval '1 microsecond', '-infinity')
        AND kind = ANY (string_to_array($5, ','))
      ORDER BY next_run_at, operation_id
      LIMIT $1::bigint
@@ -88,12 +106,16 @@ UPDATE launchplane_operations o
 RETURNING o.operation_id, o.kind, o.product, o.context, o.instance, o.request, o.state, o.phase, o.fence, o.phase_attempt,
           o.failures, (extract(epoch FROM o.phase_deadline_at) * 1000)::bigint, o.cancel_requested_at IS NOT NULL,
           o.cancel_reason, launchplane_utc(o.created_at), o.trace_id, o.deployment_record_id, o.release_tuple_id,
-          o.traceparent;
+          o.traceparent, (extract(epoch FROM now_at) * 1000000)::bigint,
+          (SELECT (extract(epoch FROM max(due.next_run_at)) * 1000000)::bigint FROM due);
 
 -- name: operation_next_wake
-SELECT (extract(epoch FROM min(next_run_at) - (clock_timestamp() + $1::bigint * interval '1 millisecond')) * 1000)::bigint
+-- Milliseconds until the next wake-up after $3 (as of operation_claim), and the clock.
+SELECT (extract(epoch FROM min(next_run_at) - (clock_timestamp() + $1::bigint * interval '1 millisecond')) * 1000)::bigint,
+       (extract(epoch FROM clock_timestamp() + $1::bigint * interval '1 millisecond') * 1000000)::bigint
   FROM launchplane_operations
- WHERE status IN ('pending', 'running') AND kind = ANY (string_to_array($2, ','));
+ WHERE status IN ('pending', 'running') AND kind = ANY (string_to_array($2, ','))
+   AND next_run_at >= coalesce('epoch'::timestamptz + $3::bigint * interval '1 microsecond', '-infinity');
 
 -- name: operation_heartbeat
 UPDATE launchplane_operations
@@ -106,8 +128,13 @@ UPDATE launchplane_operations
 
 -- name: operation_checkpoint
 -- Ends a run of a phase. $7 null: the worker keeps the lease and goes on ($8 ms of lease); else it lets go and the operation is
--- due in $7 ms. $6: this run entered another phase, whose time limit is $9 seconds (0: none).
-WITH clock AS (SELECT clock_timestamp() + $12::bigint * interval '1 millisecond' AS now_at),
+-- due in $7 ms. $6: this run entered another phase, whose time limit is $9 seconds (0: none). A lease of which most is left
+-- stays as it is: then no indexed column changes and the row moves within its page (HOT). The wish to cancel comes back, so
+-- that nobody has to ask for it before the next phase.
+WITH clock AS (
+    SELECT now_at, now_at + $8::bigint * interval '0.6 milliseconds' AS enough,
+           now_at + $8::bigint * interval '1 millisecond' AS whole
+      FROM (SELECT clock_timestamp() + $12::bigint * interval '1 millisecond' AS now_at) AS c),
 moved AS (
     UPDATE launchplane_operations o
        SET phase = $3, public_phase = $4, state = $5::json, updated_at = now_at,
@@ -118,12 +145,17 @@ moved AS (
            failures = $13::bigint,
            deployment_record_id = $10, release_tuple_id = $11,
            lease_owner = CASE WHEN $7::bigint IS NULL THEN lease_owner ELSE '' END,
-           lease_expires_at = CASE WHEN $7::bigint IS NULL THEN now_at + $8::bigint * interval '1 millisecond' END,
-           next_run_at = now_at + coalesce($7::bigint, $8::bigint) * interval '1 millisecond'
+           lease_expires_at = CASE WHEN $7::bigint IS NOT NULL THEN NULL
+                                   WHEN o.lease_expires_at BETWEEN enough AND whole THEN o.lease_expires_at
+                                   ELSE whole END,
+           next_run_at = CASE WHEN $7::bigint IS NOT NULL THEN now_at + $7::bigint * interval '1 millisecond'
+                              WHEN o.lease_expires_at BETWEEN enough AND whole THEN o.next_run_at
+                              ELSE whole END
       FROM clock
      WHERE operation_id = $1 AND status = 'running' AND o.lease_expires_at > now_at
        AND fence = $2::bigint -- guard F9: AND $2::bigint IS NOT NULL
-    RETURNING operation_id, now_at, (extract(epoch FROM phase_deadline_at) * 1000)::bigint AS deadline_ms),
+    RETURNING operation_id, now_at, (extract(epoch FROM phase_deadline_at) * 1000)::bigint AS deadline_ms,
+              cancel_requested_at IS NOT NULL AS is_cancelled, cancel_reason),
 noted AS (
     INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
     SELECT m.operation_id,
@@ -132,7 +164,7 @@ noted AS (
       FROM moved m, json_array_elements($14::json) WITH ORDINALITY AS l(e, n)
     RETURNING 1),
 leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $15::json FROM moved WHERE $15::json IS NOT NULL)
-SELECT deadline_ms, (SELECT count(*) FROM noted) FROM moved;
+SELECT deadline_ms, (SELECT count(*) FROM noted), is_cancelled, cancel_reason FROM moved;
 
 -- name: operation_finish
 WITH clock AS (SELECT clock_timestamp() + $11::bigint * interval '1 millisecond' AS now_at),
@@ -165,6 +197,3 @@ SELECT DISTINCT lease_owner FROM launchplane_operations
 UPDATE launchplane_operations
    SET lease_owner = '', lease_expires_at = NULL, next_run_at = clock_timestamp() + $2::bigint * interval '1 millisecond'
  WHERE status = 'running' AND lease_owner = $1;
-
--- name: operation_cancel_asked
-SELECT cancel_reason FROM launchplane_operations WHERE operation_id = $1 AND cancel_requested_at IS NOT NULL;

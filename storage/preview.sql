@@ -24,6 +24,7 @@ SELECT preview_id FROM launchplane_preview_anchors
    FOR UPDATE;
 
 -- name: preview_read
+-- together
 SELECT context, payload FROM launchplane_preview_records WHERE preview_id = $1;
 
 -- name: preview_history

@@ -7,6 +7,39 @@
 
 /* ---- key-safety ---- */
 
+static bool judge_lane(struct arena *a, const struct place *lane, const struct key_safety_policy *policy,
+                       const struct secret_binding *bindings, size_t n, const struct strings *keys, struct err *err)
+{
+	struct key_safety_findings found;
+	key_safety_evaluate(a, policy, lane, bindings, n, keys, &found);
+	return found.n == 0 || key_safety_refuse(a, &found, err);
+}
+
+/* A secret of a context, or a global one, must be safe in every lane it reaches. Where no lane is known, nothing says
+ * that it is. */
+static SUSPENDS bool judge_lanes(struct tx *tx, const struct product_config *c, const struct key_safety_policy *policy,
+                                 const struct secret_binding *bindings, size_t n, const struct strings *keys,
+                                 struct err *err)
+{
+	struct arena *a = tx_task(tx)->arena;
+	struct rows rows;
+	if (c->place.instance[0])
+		return judge_lane(a, &c->place, policy, bindings, n, keys, err);
+	if (!tx_query(tx, &Q_lanes_below, PARAMS(P_TEXT(c->place.context)), &rows, err))
+		return false;
+	if (rows.n == 0)
+		return judge_lane(a, &c->place, policy, bindings, n, keys, err);
+	for (size_t i = 0; i < rows.n; i++) {
+		const struct place lane = { row_text(&rows, i, 0), row_text(&rows, i, 1) };
+		if (!judge_lane(a, &lane, policy, bindings, n, keys, err)) {
+			const char *why = arena_strdup(a, err->message);
+			return err_set(err, err->code, "in lane %s/%s, which the secret reaches: %s", lane.context,
+			               lane.instance, why);
+		}
+	}
+	return true;
+}
+
 /* Judges the bundle's runtime secrets as if they were bound already. */
 static SUSPENDS bool plan_safety(struct tx *tx, const struct product_config *c, struct config_plan *out,
                                  struct err *err)
@@ -56,10 +89,8 @@ static SUSPENDS bool plan_safety(struct tx *tx, const struct product_config *c, 
 			                                  .status = "configured" };
 		n = kept + 1;
 	}
-	struct key_safety_findings found;
-	key_safety_evaluate(a, &policy, &c->place, bindings, n, &out->safety_keys, &found);
-	if (found.n)
-		return key_safety_refuse(a, &found, err);
+	if (!judge_lanes(tx, c, &policy, bindings, n, &out->safety_keys, err))
+		return false;
 	out->safety.status = "pass";
 	out->safety.policy_record_id = policy.record_id;
 	out->safety.policy_sha256 = key_safety_digest(a, &policy);

@@ -32,10 +32,10 @@ static bool has_letter_or_digit(const char *s)
 	return *s != '\0';
 }
 
+/* alert_issue_url is dropped: destinations are notification policies, not lane text. */
 static bool check_health_check(struct arena *a, void *record, const char *path, struct err *err)
 {
 	struct health_check *c = record;
-	c->alert_issue_url = ""; /* destinations are notification policies, not lane text */
 	if (!has_letter_or_digit(c->name))
 		return contract_fail(a, err, path, "name", "must contain a letter or a digit");
 	if (c->kind != CHECK_PUBLIC_HTTP && check_token(a, c->name)[0] == '\0')
@@ -67,7 +67,7 @@ static const struct field health_check_fields[] = {
 	      .help = "private_http only: names a private health endpoint record"),
 	F_BOOL(health_check, require_runtime_identity, 0, .fallback = "false",
 	       .help = "A missing identity fails this check"),
-	F_STR(health_check, alert_issue_url, 0, .help = "Accepted from older payloads and dropped"),
+	F_STR(health_check, alert_issue_url, RETIRED, .help = "Accepted from older payloads and dropped"),
 	F_STR(health_check, provider, TRIMMED),
 	F_STR(health_check, provider_check, TRIMMED),
 	F_END,

@@ -32,6 +32,7 @@ leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $15::json FROM fres
 SELECT verdict, EXISTS (SELECT 1 FROM fresh), launchplane_evidence_note(verdict) FROM judged;
 
 -- name: backup_gate_read
+-- together
 SELECT context, payload FROM launchplane_backup_gates WHERE record_id = $1;
 
 -- name: promotion_evidence_store
@@ -129,6 +130,7 @@ SELECT verdict, EXISTS (SELECT 1 FROM fresh), launchplane_evidence_note(verdict)
   FROM judged;
 
 -- name: promotion_read
+-- together
 SELECT context, payload FROM launchplane_promotions WHERE record_id = $1;
 
 -- name: promotion_upsert

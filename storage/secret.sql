@@ -38,6 +38,21 @@ SELECT payload FROM launchplane_secret_bindings
    AND (context = '' OR (context = $2 AND (instance = '' OR instance = $3)))
  ORDER BY binding_id;
 
+-- name: lanes_below
+-- The lanes that a context's, or with $1 empty the global, values and secrets reach.
+SELECT DISTINCT context, instance
+  FROM (SELECT l ->> 'context', l ->> 'instance'
+          FROM launchplane_product_profiles p, jsonb_array_elements(coalesce(p.payload::jsonb -> 'lanes', '[]')) l
+        UNION ALL
+        SELECT p.payload::jsonb -> 'preview' ->> 'context', 'preview' FROM launchplane_product_profiles p
+         WHERE p.payload::jsonb -> 'preview' ->> 'enabled' = 'true'
+        UNION ALL
+        SELECT context, instance FROM launchplane_runtime_environments WHERE scope = 'instance'
+        UNION ALL
+        SELECT context, instance FROM launchplane_dokploy_targets) AS known(context, instance)
+ WHERE instance <> '' AND ($1 = '' OR context = $1)
+ ORDER BY context, instance;
+
 -- name: secret_read_for_update
 SELECT s.payload, v.version_id, v.payload ->> 'ciphertext'
   FROM launchplane_secrets s

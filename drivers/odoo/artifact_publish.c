@@ -3,7 +3,7 @@
 #include "core/child.h"
 #include "core/redact.h"
 #include "drivers/odoo/preview.h"
-#include "storage/artifact_manifest.h"
+#include "storage/audit.h"
 #include "storage/codes.h"
 #include "storage/deployment.sql.h"
 #include "storage/lane_environment.h"
@@ -96,6 +96,58 @@ bool artifact_inputs_make(struct task *t, const struct artifact_inputs *in, cons
 	return true;
 }
 
+/* ---- handing in ---- */
+
+static bool check_publish(struct arena *a, void *record, const char *path, struct err *err)
+{
+	const struct artifact_publish *p = record;
+	const char *prefix = arena_printf(a, "artifact-%s-", p->context);
+	if (strcmp(p->instance, "testing") != 0 && strcmp(p->instance, "prod") != 0)
+		return contract_fail(a, err, path, "instance", "must be testing or prod");
+	if (strncmp(p->manifest.artifact_id, prefix, strlen(prefix)) != 0)
+		return contract_fail(a, err, path, "manifest.artifact_id", "must start with %s", prefix);
+	return true;
+}
+
+static const struct field publish_fields[] = {
+	F_STR(artifact_publish, context, REQUIRED | LOWERED | NON_BLANK | NO_BLANKS, .max = 200),
+	F_STR(artifact_publish, instance, LOWERED, .fallback = "testing", .help = "testing or prod"),
+	F_OBJECT(artifact_publish, manifest, REQUIRED, &artifact_manifest_contract),
+	F_END,
+};
+const struct contract artifact_publish_contract =
+        CONTRACT(artifact_publish, publish_fields, "The manifest of a published artifact", .check = check_publish);
+
+void artifact_publish_store(struct task *t, struct tx *tx, const struct artifact_publish *p)
+{
+	const struct artifact_manifest *m = &p->manifest;
+	const char *payload = contract_text(t->arena, &artifact_manifest_contract, m);
+	tx_send(tx, &Q_artifact_manifest_upsert,
+	        PARAMS(P_TEXT(m->artifact_id), P_TEXT(m->source_commit), P_TEXT(m->image.repository),
+	               P_TEXT(m->image.digest), P_TEXT(payload)));
+	audit_record(t, "artifact_id", m->artifact_id);
+	audit_detail(t, "instance", p->instance);
+	audit_detail(t, "image_digest", m->image.digest);
+}
+
+const char *artifact_publish_result(struct arena *a, const struct artifact_publish *p, const char *output_file)
+{
+	struct buf b = buf_in(a);
+	struct json_out o = { .buf = &b };
+	jo_open(&o, '{');
+	jo_kv(&o, "status", "pass");
+	jo_kv(&o, "context", p->context);
+	jo_kv(&o, "instance", p->instance);
+	jo_kv(&o, "artifact_id", p->manifest.artifact_id);
+	jo_kv(&o, "image_repository", p->manifest.image.repository);
+	jo_kv(&o, "image_digest", p->manifest.image.digest);
+	jo_kv(&o, "source_commit", p->manifest.source_commit);
+	jo_kv(&o, "output_file", output_file);
+	jo_kv(&o, "error_message", "");
+	jo_close(&o, '}');
+	return b.p;
+}
+
 /* ---- the payload ---- */
 
 struct payload {
@@ -173,13 +225,23 @@ static bool command_line(struct arena *a, const struct artifact_publish_wish *w,
 	return true;
 }
 
-/* Ours, without the control plane's own settings: neither the database nor the master key is the devkit's business. */
+static bool starts_with_any(const char *s, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(s, list[i], strlen(list[i])) == 0)
+			return true;
+	return false;
+}
+
+/* Ours, without the control plane's own settings and whatever leads to a database: neither that nor the master key is
+ * the devkit's business. */
 static struct strings environment_of(struct arena *a, const struct artifact_publish_wish *w, const struct payload *p)
 {
+	static const char *const kept_back[] = { "LAUNCHPLANE_", "ODOO_DEVKIT_RUNTIME_ENVIRONMENT", "PG",
+		                                 "DATABASE_URL=" };
 	struct strings env = { 0 };
 	for (char **e = environ; *e; e++)
-		if (strncmp(*e, "LAUNCHPLANE_", 12) != 0 && strncmp(*e, "ODOO_DEVKIT_RUNTIME_ENVIRONMENT", 31) != 0 &&
-		    strncmp(*e, "PGPASS", 6) != 0)
+		if (!starts_with_any(*e, kept_back, countof(kept_back)))
 			strings_add(a, &env, *e);
 	strings_add(a, &env,
 	            w->payload_in_environment ? arena_printf(a, PAYLOAD_KEY "=%s", p->text)
@@ -211,52 +273,44 @@ static void tell(void *arg, const char *line)
 /* ---- what comes back ---- */
 
 static bool read_manifest_file(struct arena *a, const struct artifact_publish_wish *w, const char *path,
-                               struct artifact_manifest *out, struct err *err)
+                               struct artifact_publish *out, struct err *err)
 {
+	struct artifact_manifest *m = &out->manifest;
+	out->context = w->context;
+	out->instance = w->instance;
 	FILE *f = fopen(path, "re");
 	if (!f)
 		return err_set(err, &E_invalid_request, "the devkit wrote no manifest to %s", path);
 	char *text = arena_alloc(a, MANIFEST_MAX + 1);
 	size_t n = fread(text, 1, MANIFEST_MAX, f);
 	fclose(f);
-	if (!contract_read_text(a, &artifact_manifest_contract, text, n, "the devkit's manifest", out, err))
+	if (!contract_read_text(a, &artifact_manifest_contract, text, n, "the devkit's manifest", m, err))
 		return false;
 	const char *prefix = arena_printf(a, "artifact-%s-", w->context);
-	if (strncmp(out->artifact_id, prefix, strlen(prefix)) != 0)
+	if (strncmp(m->artifact_id, prefix, strlen(prefix)) != 0)
 		return err_set(err, &E_invalid_request,
 		               "the devkit made artifact %s, which is not of context %s: its id must start %s",
-		               out->artifact_id, w->context, prefix);
-	if (strcmp(out->image.repository, w->image_repository) != 0)
-		return err_set(err, &E_invalid_request, "the devkit pushed to %s and not to %s", out->image.repository,
+		               m->artifact_id, w->context, prefix);
+	if (strcmp(m->image.repository, w->image_repository) != 0)
+		return err_set(err, &E_invalid_request, "the devkit pushed to %s and not to %s", m->image.repository,
 		               w->image_repository);
 	return true;
 }
 
-static SUSPENDS bool store(struct task *t, const struct artifact_manifest *m, struct err *err)
+/* What the entry of the route's request says, this one's says too. */
+static SUSPENDS bool store(struct task *t, const struct artifact_publish_wish *w, const struct artifact_publish *p,
+                           struct err *err)
 {
 	struct tx *tx;
+	if (t->audit) {
+		t->audit->action = "odoo_artifact_publish.write";
+		t->audit->product = w->product[0] ? w->product : "odoo";
+		t->audit->context = p->context;
+	}
 	if (!tx_begin(t, &tx, err))
 		return false;
-	tx_send(tx, &Q_artifact_manifest_upsert,
-	        PARAMS(P_TEXT(m->artifact_id), P_TEXT(m->source_commit), P_TEXT(m->image.repository),
-	               P_TEXT(m->image.digest), P_TEXT(contract_text(t->arena, &artifact_manifest_contract, m))));
+	artifact_publish_store(t, tx, p);
 	return tx_commit(tx, err);
-}
-
-static void write_result(struct buf *out, const struct artifact_publish_wish *w, const struct artifact_manifest *m)
-{
-	struct json_out o = { .buf = out };
-	jo_open(&o, '{');
-	jo_kv(&o, "status", "pass");
-	jo_kv(&o, "context", w->context);
-	jo_kv(&o, "instance", w->instance);
-	jo_kv(&o, "artifact_id", m->artifact_id);
-	jo_kv(&o, "image_repository", m->image.repository);
-	jo_kv(&o, "image_digest", m->image.digest);
-	jo_kv(&o, "source_commit", m->source_commit);
-	jo_kv(&o, "output_file", w->output_file);
-	jo_kv(&o, "error_message", "");
-	jo_close(&o, '}');
 }
 
 static SUSPENDS bool run_devkit(struct task *t, const struct artifact_publish_wish *w, const char *output_file,
@@ -291,7 +345,7 @@ static SUSPENDS bool run_devkit(struct task *t, const struct artifact_publish_wi
 bool artifact_publish(struct task *t, const struct artifact_publish_wish *w, struct buf *out, int *exit_code,
                       struct err *err)
 {
-	struct artifact_manifest manifest;
+	struct artifact_publish published;
 	const char *folder = getenv("TMPDIR"), *output_file = w->output_file;
 	char *own = arena_printf(t->arena, "%s/launchplane-publish-XXXXXX", folder && folder[0] ? folder : "/tmp");
 	*exit_code = 1;
@@ -302,14 +356,14 @@ bool artifact_publish(struct task *t, const struct artifact_publish_wish *w, str
 		output_file = arena_printf(t->arena, "%s/manifest.json", own);
 	}
 	bool ok = run_devkit(t, w, output_file, exit_code, err) &&
-	          read_manifest_file(t->arena, w, output_file, &manifest, err) && store(t, &manifest, err);
+	          read_manifest_file(t->arena, w, output_file, &published, err) && store(t, w, &published, err);
 	if (!w->output_file[0]) {
 		unlink(output_file);
 		rmdir(own);
 	}
 	if (!ok)
 		return false;
-	write_result(out, w, &manifest);
+	buf_str(out, artifact_publish_result(t->arena, &published, w->output_file));
 	*exit_code = 0;
 	return true;
 }

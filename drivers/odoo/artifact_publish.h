@@ -6,6 +6,8 @@
 
 #include "core/contract.h"
 #include "core/task.h"
+#include "storage/artifact_manifest.h"
+#include "storage/db.h"
 #include "storage/product_profile.h"
 
 struct artifact_inputs {
@@ -25,7 +27,19 @@ const char *artifact_image_tag(struct arena *a, const char *context, const char 
 SUSPENDS bool artifact_inputs_make(struct task *t, const struct artifact_inputs *in,
                                    const struct product_profile *profile, struct json *out, struct err *err);
 
+/* A manifest handed in for a lane, by the route as by the command. */
+struct artifact_publish {
+	const char *context, *instance;
+	struct artifact_manifest manifest;
+};
+extern const struct contract artifact_publish_contract;
+/* Queues the write of the manifest, and has the audit entry of t name the artifact and the lane. */
+void artifact_publish_store(struct task *t, struct tx *tx, const struct artifact_publish *p);
+/* The result document (facts/odoo.md 14.3). */
+const char *artifact_publish_result(struct arena *a, const struct artifact_publish *p, const char *output_file);
+
 struct artifact_publish_wish {
+	const char *product; /* for the audit log; "" when none was named */
 	const char *context, *instance, *manifest, *devkit_root, *image_repository, *image_tag;
 	struct strings platforms;
 	const char *output_file; /* "": a temporary one */

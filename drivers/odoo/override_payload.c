@@ -14,39 +14,6 @@ bool override_applies(const struct odoo_override *o, enum workflow_intent intent
 	return intent == INTENT_RESTORE && odoo_override_applies_on(o, OVERRIDE_RESTORE);
 }
 
-/* ---- environment keys ---- */
-
-/* Upper case, '.' as two underscores; '-' as one where dash allows it. */
-static void add_key_part(struct buf *b, const char *s, bool dash)
-{
-	for (; *s; s++) {
-		if (*s == '.')
-			buf_str(b, "__");
-		else if (*s == '-' && dash)
-			buf_char(b, '_');
-		else
-			buf_char(b, *s >= 'a' && *s <= 'z' ? (char)(*s - 'a' + 'A') : *s);
-	}
-}
-
-char *override_parameter_key(struct arena *a, const char *key)
-{
-	struct buf b = buf_in(a);
-	buf_str(&b, "ODOO_OVERRIDE_SECRET__CONFIG_PARAM__");
-	add_key_part(&b, key, false);
-	return is_env_key(b.p) ? b.p : NULL;
-}
-
-char *override_setting_key(struct arena *a, const char *addon, const char *setting)
-{
-	struct buf b = buf_in(a);
-	buf_str(&b, "ODOO_OVERRIDE_SECRET__ADDON__");
-	add_key_part(&b, addon, true);
-	buf_str(&b, "__");
-	add_key_part(&b, setting, true);
-	return is_env_key(b.p) ? b.p : NULL;
-}
-
 /* ---- values ---- */
 
 static bool payload_value(struct arena *a, const struct override_value *v, const char *key, const char *name,

@@ -34,9 +34,6 @@ bool override_applies(const struct odoo_override *o, enum workflow_intent intent
 bool override_payload_build(struct arena *a, const struct odoo_override *o, enum workflow_intent intent,
                             const struct strings *protected_shops, struct override_payload *out, struct err *err);
 
-/* The environment keys of secret values. NULL when the name cannot become one. */
-char *override_parameter_key(struct arena *a, const char *key);
-char *override_setting_key(struct arena *a, const char *addon, const char *setting);
 /* The same for a record that applies (NULL: none does): the caller has looked at its apply_on. */
 bool override_payload_of(struct arena *a, const struct odoo_override *o, enum workflow_intent intent,
                          const struct strings *protected_shops, struct override_payload *out, struct err *err);

@@ -10,10 +10,18 @@ static const struct field request_fields[] = {
 	F_STR(post_deploy_request, instance, REQUIRED | LOWERED | NON_BLANK | NO_BLANKS, .max = 100),
 	F_ENUM(post_deploy_request, phase, 0, .names = override_phase_names, .fallback = "deploy",
 	       .help = "Which override records apply; the data workflow runs in maintenance mode in any case"),
+	F_MAP(post_deploy_request, env_overlay, NON_BLANK,
+	      .help = "ODOO_DB_NAME, ODOO_FILESTORE_PATH, ODOO_DATA_WORKFLOW_LOCK_FILE for this run"),
 	F_END,
 };
+
+static bool check_request(struct arena *a, void *record, const char *path, struct err *err)
+{
+	const struct post_deploy_request *r = record;
+	return replacement_check_overlay(a, &r->env_overlay, path, err);
+}
 const struct contract post_deploy_request_contract =
-        CONTRACT(post_deploy_request, request_fields, "A lane to be brought up to its records");
+        CONTRACT(post_deploy_request, request_fields, "A lane to be brought up to its records", .check = check_request);
 
 bool lane_settle_target(struct task *t, struct operation *op, int64_t timeout_s, struct err *err)
 {
@@ -116,6 +124,7 @@ static SUSPENDS enum phase_outcome post_deploy_target(struct task *t, struct ope
 	contract_defaults(t->arena, &replacement_order_contract, s->order);
 	s->order->product = op->product;
 	s->order->instance = op->instance;
+	s->order->env_overlay = r->env_overlay;
 	return lane_settle_target(t, op, 0, err) ? post_deploy_compare(t, op, err) : PHASE_FAILED;
 }
 

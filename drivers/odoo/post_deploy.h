@@ -11,6 +11,7 @@ struct post_deploy_request {
 	int64_t schema_version;
 	const char *context, *instance;
 	int phase; /* enum override_phase: which override records apply; the workflow's mode is always maintenance */
+	struct text_map env_overlay; /* replacement_check_overlay() */
 };
 extern const struct contract post_deploy_request_contract;
 extern const struct op_kind odoo_post_deploy_kind;

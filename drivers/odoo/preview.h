@@ -4,8 +4,8 @@
  * the plan back, resolves everything anew and refuses when the plan is no longer the one. Two kinds do the work:
  *
  *   odoo_preview_refresh  plan, create, source, environment, domain, deploy, deploy_wait, smoke; a failure takes back
- *                         what this operation made (undo_domain, undo_compose)
- *   odoo_preview_destroy  wait, plan, domains, compose
+ *                         what this operation made (undo_domain, undo_compose); record
+ *   odoo_preview_destroy  wait, plan, domains, compose, record
  *
  * A destroy is a fence: from its submission on no earlier refresh of the preview writes at the provider, which each of
  * them checks right before every write; the destroy waits until they have ended, and then removes what they made. A
@@ -73,7 +73,8 @@ struct preview_reading {
 	struct product_profile profile;
 	const struct lane *lane; /* the template; NULL: the profile has none of that name */
 	bool is_staged;
-	bool has_target; /* a compose target with its id */
+	bool has_target;     /* a compose target with its id */
+	bool is_application; /* the target is one of those instead */
 	struct dokploy_target target;
 	struct dokploy_target_id target_id;
 	struct text_map template_env, context_env; /* resolved with secrets; empty when nothing is recorded */
@@ -81,6 +82,7 @@ struct preview_reading {
 	struct key_safety_evidence key_safety;
 	const char *key_safety_problem; /* NULL: none */
 	const char *discovery_problem;  /* NULL: the provider was read */
+	const char *lacks_procedure;    /* because its API does not have this; NULL: it has */
 	const char *compose_id;         /* of the preview; "": there is none yet */
 	const char *compose_environment_id;
 	struct dokploy_compose live; /* of a staged preview's target; else of the template */
@@ -132,7 +134,7 @@ struct preview_state_kept {
 	        *template_compose_id, *server_id, *image_reference, *artifact_id, *source_git_ref;
 	int64_t pr_number, sequence, runtime_port;
 	const char *preview_id, *generation_id, *domain_id, *transition;
-	bool is_staged, created_compose, domain_existed, asked_for_compose, is_fenced;
+	bool is_staged, created_compose, domain_existed, asked_for_compose, is_fenced, is_recorded;
 	LIST_OF(struct preview_step) steps;
 	struct strings hosts, rollback_errors;
 	const char *failure_code, *failure_message, *failure_stage;
@@ -154,5 +156,9 @@ struct json *preview_result(struct task *t, const struct operation *op, const st
 SUSPENDS bool preview_write_generation(struct task *t, struct operation *op, int generation_state,
                                        const struct err *failure, struct err *err);
 SUSPENDS bool preview_write_destroyed(struct task *t, struct operation *op, struct err *err);
+/* What the phase record does with a record that could not be prepared: tries again while its time lasts. False: the
+ * time is over, and rollback_errors tells of it. */
+bool preview_record_again(struct task *t, struct operation *op, struct err *err, enum phase_outcome *outcome);
+#define PREVIEW_RECORD_LIMIT_S 120
 /* Claims the pull request's preview, and the number of its next generation. */
 SUSPENDS bool preview_claim(struct task *t, struct operation *op, struct err *err);

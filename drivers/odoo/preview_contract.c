@@ -122,6 +122,7 @@ static const struct field state_fields[] = {
 	F_BOOL(preview_state_kept, domain_existed, 0),
 	F_BOOL(preview_state_kept, asked_for_compose, 0),
 	F_BOOL(preview_state_kept, is_fenced, 0),
+	F_BOOL(preview_state_kept, is_recorded, 0),
 	F_LIST(preview_state_kept, steps, 0, &step_contract),
 	F_STRINGS(preview_state_kept, hosts, 0),
 	F_STRINGS(preview_state_kept, rollback_errors, 0),

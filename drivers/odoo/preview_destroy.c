@@ -97,14 +97,26 @@ static SUSPENDS enum phase_outcome compose_phase(struct task *t, struct operatio
 	return PHASE_DONE;
 }
 
+static SUSPENDS enum phase_outcome record(struct task *t, struct operation *op, struct err *err)
+{
+	struct preview_state_kept *s = op->state;
+	enum phase_outcome outcome;
+	if (preview_write_destroyed(t, op, err))
+		return PHASE_DONE;
+	if (preview_record_again(t, op, err, &outcome))
+		return outcome;
+	const char *why = arena_strdup(t->arena, err->message);
+	err_set(err, &E_preview_evidence_failed,
+	        "the preview %s is gone, but its record could not be written for %d seconds: %.200s; destroy it again",
+	        s->slug, PREVIEW_RECORD_LIMIT_S, why);
+	return PHASE_FAILED;
+}
+
 static SUSPENDS void conclude(struct task *t, struct operation *op, const struct err *failure)
 {
 	struct preview_state_kept *s = op->state;
-	struct err err = { 0 };
 	if (failure)
 		s->transition = "destroy_failed";
-	else if (!preview_write_destroyed(t, op, &err) && !operation_put_off(op, &err))
-		strings_add(t->arena, &s->rollback_errors, arena_printf(t->arena, "evidence: %s", err.message));
 	op->result = preview_result(t, op, failure);
 }
 
@@ -119,6 +131,8 @@ static const struct phase phases[] = {
 	  .help = "delete the routes of the preview's host" },
 	{ "compose", "apply", compose_phase, 5, 500,
 	  .help = "delete the compose service with its volumes; never a staged preview's target" },
+	{ "record",  "verification", record, 5, 500, .limit_s = PREVIEW_RECORD_LIMIT_S,
+	  .help = "prepare the preview's record, which is written with the end" },
 	{ 0 },
 };
 /* clang-format on */

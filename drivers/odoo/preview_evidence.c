@@ -8,6 +8,8 @@
 #include "storage/preview.h"
 #include "storage/preview.sql.h"
 
+#define RECORD_AGAIN_MS 3000
+
 static const char *pr_url(struct arena *a, const struct preview_state_kept *s)
 {
 	return arena_printf(a, "https://github.com/%s/pull/%lld", s->repository, (long long)s->pr_number);
@@ -248,4 +250,20 @@ SUSPENDS bool preview_write_destroyed(struct task *t, struct operation *op, stru
 	if (preview_be_destroyed(&p, &d, ""))
 		write_preview(t, op, &p, mark);
 	return true;
+}
+
+bool preview_record_again(struct task *t, struct operation *op, struct err *err, enum phase_outcome *outcome)
+{
+	struct preview_state_kept *s = op->state;
+	if (err->code == &E_cancelled) {
+		*outcome = PHASE_FAILED;
+		return true;
+	}
+	if (!operation_is_overdue(t, op)) {
+		operation_event(t, op, "evidence_unreadable", NULL);
+		*outcome = operation_again(op, RECORD_AGAIN_MS);
+		return true;
+	}
+	strings_add(t->arena, &s->rollback_errors, arena_printf(t->arena, "evidence: %s", err->message));
+	return false;
 }

@@ -11,8 +11,8 @@
 
 const char *const preview_operation_names[] = { "refresh", "destroy", NULL };
 
-#define TRANSPORT_BOOTSTRAP 2
-#define NUMBER_PLACE        "{number}"
+enum { TRANSPORT_CLONE = 1, TRANSPORT_BOOTSTRAP, TRANSPORT_MIGRATE_SEED };
+#define NUMBER_PLACE "{number}"
 
 static const char *const required_keys[] = {
 	"ODOO_DB_NAME",    "ODOO_DB_USER",   "ODOO_DB_PASSWORD",     "ODOO_DATA_VOLUME",
@@ -124,6 +124,7 @@ static SUSPENDS bool read_records(struct task *t, const struct preview_inputs *i
 		if (!read_target(t, r->lane, &r->target, &has_target, &r->target_id, &has_id, err))
 			return false;
 		r->has_target = has_target && has_id && r->target.target_type == TARGET_COMPOSE;
+		r->is_application = has_target && r->target.target_type != TARGET_COMPOSE;
 		if (!read_env(t, &place, has_target ? &r->target.env : NULL, &r->template_env, &r->secret_keys, err))
 			return false;
 	}
@@ -166,8 +167,11 @@ static SUSPENDS bool look_at_provider(struct task *t, const char *compose_name, 
 		r->compose_id = r->has_target ? r->target_id.target_id : "";
 		return true;
 	}
-	if (!dokploy_project_all(t, &d, &services, err))
+	if (!dokploy_project_all(t, &d, &services, err)) {
+		if (err_is(err, &E_not_found)) /* it takes no id: the procedure itself is not there */
+			r->lacks_procedure = "project.all";
 		return false;
+	}
 	for (size_t i = 0; i < services.n; i++) {
 		const struct dokploy_service *one = &services.v[i];
 		if (!one->is_compose || strcmp(one->name, compose_name) != 0)
@@ -375,7 +379,20 @@ static void check_target(struct making *m)
 	bool refreshes = m->in->operation == PREVIEW_REFRESH;
 	if (r->lane && strcmp(r->lane->instance, "prod") == 0)
 		block(m, list, "runtime_target_not_preview", "the template of previews may not be a prod lane");
-	if (r->discovery_problem)
+	int mode = r->profile.preview.data_transport_mode;
+	if (refreshes && (mode == TRANSPORT_CLONE || mode == TRANSPORT_MIGRATE_SEED))
+		block(m, list, "runtime_strategy_not_isolated",
+		      "the profile's data_transport_mode brings a lane's data along: an isolated preview begins with a "
+		      "database of its own (none, driver), a staged one shares the template's (bootstrap)");
+	if (refreshes && r->is_application)
+		block(m, list, "provider_capability_missing",
+		      arena_printf(m->a,
+		                   "the template lane %s is a Dokploy application: a preview needs a compose target as "
+		                   "its template",
+		                   r->profile.preview.template_instance));
+	if (r->lacks_procedure)
+		block(m, list, "provider_capability_missing", r->discovery_problem);
+	else if (r->discovery_problem)
 		block(m, list, "runtime_target_discovery_failed", r->discovery_problem);
 	else if (r->is_staged && !r->has_target)
 		block(m, list, refreshes ? "runtime_target_discovery_failed" : "destroy_target_missing",
@@ -500,6 +517,11 @@ static void make_plan(struct making *m)
 	if (!r->is_staged && !out->environment_id[0])
 		block(m, &m->plan_blockers, "environment_id_missing",
 		      "neither the previews' context nor the template lane has DOKPLOY_ENVIRONMENT_ID");
+	if (r->lacks_procedure)
+		block(m, &m->plan_blockers, "endpoint_path_missing",
+		      arena_printf(m->a,
+		                   "Dokploy has no /api/%s: is DOKPLOY_HOST its address, and its version supported?",
+		                   r->lacks_procedure));
 	if (out->url[0] && !out->host[0])
 		block(m, &m->plan_blockers, "preview_url_invalid",
 		      "preview_url must be http or https with a host, without user, query or fragment");

@@ -7,6 +7,7 @@
 #include "drivers/odoo/compose_file.h"
 #include "drivers/odoo/preview.h"
 #include "drivers/odoo/target_env.h"
+#include "drivers/runtime_identity.h"
 #include "storage/codes.h"
 #include "storage/odoo_preview.sql.h"
 #include "storage/preview.h"
@@ -54,15 +55,36 @@ static const struct error_code *code_of(const char *name)
 	return &E_provider_refused;
 }
 
+/* Whether the compose service went away while the refresh was at work, as far as this failure lets one suppose so. */
+static SUSPENDS bool is_deleted(struct task *t, const struct preview_state_kept *s, const struct err *err)
+{
+	struct dokploy d;
+	struct dokploy_compose live;
+	struct err gone = { 0 };
+	if (err_is(err, &E_not_found))
+		return s->asked_for_compose || s->compose_id[0];
+	return err_is(err, &E_upstream_lost) && s->compose_id[0] && dokploy_open(t, &d, &gone) &&
+	       !dokploy_compose_one(t, &d, s->compose_id, &live, &gone) && err_is(&gone, &E_not_found);
+}
+
 /* Once nothing more is tried, what this operation made is taken back before it fails. A fenced one leaves that to the
  * destroy. */
-static enum phase_outcome settled(struct task *t, struct operation *op, enum phase_outcome outcome, struct err *err)
+static SUSPENDS enum phase_outcome settled(struct task *t, struct operation *op, enum phase_outcome outcome,
+                                           struct err *err)
 {
 	struct preview_state_kept *s = op->state;
 	if (outcome != PHASE_FAILED || err->code == &E_cancelled || s->is_fenced)
 		return outcome;
 	if (err->code->retry && op->failures + 1 < op->phase->tries)
 		return outcome;
+	if (is_deleted(t, s, err)) {
+		const char *why = arena_strdup(t->arena, err->message);
+		err_set(err, &E_operation_blocked,
+		        "the compose service %s is not in Dokploy any more, somebody deleted it meanwhile; refresh "
+		        "again",
+		        s->compose_name);
+		err_cause(err, "%s", why);
+	}
 	s->failure_code = err->code->name;
 	s->failure_message = arena_strdup(t->arena, err->message);
 	s->failure_stage = strcmp(op->phase->name, "smoke") == 0 ? "verify" : "provision";
@@ -400,7 +422,11 @@ static SUSPENDS enum phase_outcome smoke(struct task *t, struct operation *op, s
 		*err = failure;
 		return PHASE_FAILED;
 	}
-	if (reached && answer.status >= 200 && answer.status < 400) {
+	bool answers = reached && answer.status >= 200 && answer.status < 400;
+	struct identity_verdict shown = { .status = IDENTITY_UNCHECKED, .detail = "" };
+	if (answers)
+		runtime_identity_judge(t->arena, s->identity, answer.body, answer.body_n, &shown);
+	if (answers && !runtime_identity_blocks(shown.status, false)) {
 		s->smoke_status = "pass";
 		preview_step_done(t, s, "smoke", r->health_path, "pass",
 		                  arena_printf(t->arena, "HTTP %d", answer.status));
@@ -409,7 +435,12 @@ static SUSPENDS enum phase_outcome smoke(struct task *t, struct operation *op, s
 	if (!operation_is_overdue(t, op))
 		return operation_again(op, SMOKE_MS);
 	s->smoke_status = "fail";
-	if (reached)
+	if (answers)
+		err_set(err, &E_verification_failed,
+		        "%s did not show what was deployed for %lld seconds: its runtime identity is %s (%.150s); an "
+		        "older container may still serve",
+		        call.url, (long long)r->timeout_seconds, identity_status_names[shown.status], shown.detail);
+	else if (reached)
 		err_set(err, &E_verification_failed, "%s answered HTTP %d for %lld seconds", call.url, answer.status,
 		        (long long)r->timeout_seconds);
 	else
@@ -487,11 +518,48 @@ static SUSPENDS enum phase_outcome undo_compose(struct task *t, struct operation
 	bool ours = s->created_compose || (s->asked_for_compose && !s->compose_id[0]);
 	if (!s->failure_code[0])
 		return PHASE_DONE;
-	if (ours && !delete_compose(t, op, err) && tell_or_retry(t, op, "delete_compose", err))
-		return PHASE_FAILED;
-	err_set(err, code_of(s->failure_code), "%s", s->failure_message);
-	if (err->code->retry) /* it was tried often enough */
-		err->code = &E_provider_refused;
+	return ours && !delete_compose(t, op, err) && tell_or_retry(t, op, "delete_compose", err) ? PHASE_FAILED
+	                                                                                          : PHASE_DONE;
+}
+
+/* ---- record ---- */
+
+/* Ends the operation as it went; its records are written with the end. */
+static enum phase_outcome ended(struct operation *op, struct err *err)
+{
+	const struct preview_state_kept *s = op->state;
+	memset(err, 0, sizeof(*err));
+	if (!s->failure_code[0])
+		return PHASE_DONE;
+	const struct error_code *code = code_of(s->failure_code);
+	op->is_final = true;
+	/* One that was worth another try has had them. */
+	err_set(err, code->retry ? &E_provider_refused : code, "%s", s->failure_message);
+	return PHASE_FAILED;
+}
+
+static SUSPENDS enum phase_outcome record(struct task *t, struct operation *op, struct err *err)
+{
+	struct preview_state_kept *s = op->state;
+	const struct preview_apply *r = op->request;
+	enum phase_outcome outcome;
+	struct err failure = { .code = code_of(s->failure_code) };
+	bool failed = s->failure_code[0];
+	snprintf(failure.message, sizeof(failure.message), "%s", s->failure_message);
+	int state = failed ? GENERATION_FAILED : r->smoke_check ? GENERATION_READY : GENERATION_VERIFYING;
+	if (preview_write_generation(t, op, state, failed ? &failure : NULL, err)) {
+		s->is_recorded = true;
+		return ended(op, err);
+	}
+	if (preview_record_again(t, op, err, &outcome))
+		return outcome;
+	s->is_recorded = true; /* as far as it can be */
+	if (failed)
+		return ended(op, err);
+	const char *why = arena_strdup(t->arena, err->message);
+	err_set(err, &E_preview_evidence_failed,
+	        "the preview runs at %s, but its record could not be written for %d seconds: %.200s; refresh it again",
+	        s->url, PREVIEW_RECORD_LIMIT_S, why);
 	return PHASE_FAILED;
 }
 
@@ -519,10 +587,9 @@ static int limit_of(const struct operation *op)
 static SUSPENDS void conclude(struct task *t, struct operation *op, const struct err *failure)
 {
 	struct preview_state_kept *s = op->state;
-	const struct preview_apply *r = op->request;
 	struct err err = { 0 };
-	int state = failure ? GENERATION_FAILED : r->smoke_check ? GENERATION_READY : GENERATION_VERIFYING;
-	if (s->preview_id[0] && !preview_write_generation(t, op, state, failure, &err) && !operation_put_off(op, &err))
+	/* What failed on its way to the phase record: cancelled, or fenced by a destroy, which has the last word. */
+	if (!s->is_recorded && s->preview_id[0] && !preview_write_generation(t, op, GENERATION_FAILED, failure, &err))
 		strings_add(t->arena, &s->rollback_errors, arena_printf(t->arena, "evidence: %s", err.message));
 	op->result = preview_result(t, op, failure);
 }
@@ -550,6 +617,8 @@ static const struct phase phases[] = {
 	  .help = "after a failure: take away the route, if this operation made it" },
 	{ "undo_compose", "rollback",     undo_compose,       5, 1000,
 	  .help = "after a failure: delete the compose service with its volumes, if this operation made it" },
+	{ "record",       "verification", record,             5, 1000, .limit_s = PREVIEW_RECORD_LIMIT_S,
+	  .help = "prepare the records of preview and generation, which are written with the end" },
 	{ 0 },
 };
 /* clang-format on */

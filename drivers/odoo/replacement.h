@@ -126,6 +126,8 @@ SUSPENDS bool replacement_prepare_override(struct task *t, struct operation *op,
 void replacement_settle_lane(struct task *t, struct replacement_state *s, const struct replacement_request *request,
                              const struct replacement_reading *r, const struct strings *hosts);
 const char *replacement_new_record_id(struct task *t, const struct operation *op, const char *now);
+/* What a run of the data workflow takes from the target's environment, the operation's own values over it. */
+void lane_workflow_env(struct task *t, const struct operation *op, const struct text_map *target, struct text_map *out);
 /* The data workflow's script for this operation. */
 SUSPENDS bool lane_workflow_script(struct task *t, struct operation *op, struct host *h, enum workflow_mode mode,
                                    const char **script, struct err *err);

@@ -407,14 +407,16 @@ bool replacement_refuse_differences(struct task *t, const struct strings *keys, 
 }
 
 /* What the data workflow would refuse for is found before anything is written, not after the deploy. */
-static bool workflow_can_run(struct task *t, const struct replacement_state *s, const struct target_env *env,
+static bool workflow_can_run(struct task *t, const struct operation *op, const struct target_env *env,
                              const struct override_payload *payload, const char *app_name, struct err *err)
 {
 	static const struct strings no_shops = { 0 };
+	const struct replacement_state *s = op->state;
 	struct data_workflow ignored;
-	return data_workflow_prepare(t->arena, &env->map, payload,
-	                             s->data_restore ? WORKFLOW_RESTORE : WORKFLOW_MAINTENANCE, app_name, &no_shops,
-	                             false, &ignored, err);
+	struct text_map run = { 0 };
+	lane_workflow_env(t, op, &env->map, &run);
+	return data_workflow_prepare(t->arena, &run, payload, s->data_restore ? WORKFLOW_RESTORE : WORKFLOW_MAINTENANCE,
+	                             app_name, &no_shops, false, &ignored, err);
 }
 
 SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct operation *op, struct err *err)
@@ -449,7 +451,7 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 	struct target_env env;
 	if (!target_env_build(t->arena, &wish, &env, err))
 		return PHASE_FAILED;
-	if (!workflow_can_run(t, s, &env, &payload, live.app_name, err))
+	if (!workflow_can_run(t, op, &env, &payload, live.app_name, err))
 		return PHASE_FAILED;
 	replacement_note(t, s, "required_odoo_modules", env.required_modules);
 	replacement_note(t, s, "artifact_odoo_install_modules", env.manifest_modules);

@@ -27,6 +27,21 @@ static bool check_request(struct arena *a, void *record, const char *path, struc
 	return true;
 }
 
+bool replacement_check_overlay(struct arena *a, const struct text_map *overlay, const char *path, struct err *err)
+{
+	static const char *const allowed[] = { "ODOO_DB_NAME", "ODOO_FILESTORE_PATH", "ODOO_DATA_WORKFLOW_LOCK_FILE" };
+	for (size_t i = 0; i < overlay->n; i++) {
+		size_t k = 0;
+		while (k < countof(allowed) && strcmp(allowed[k], overlay->v[i].key) != 0)
+			k++;
+		if (k == countof(allowed))
+			return contract_fail(a, err, path, arena_printf(a, "env_overlay.%s", overlay->v[i].key),
+			                     "cannot be overlaid; only ODOO_DB_NAME, ODOO_FILESTORE_PATH and "
+			                     "ODOO_DATA_WORKFLOW_LOCK_FILE can");
+	}
+	return true;
+}
+
 static bool check_apply(struct arena *a, void *record, const char *path, struct err *err)
 {
 	const struct replacement_request *r = record;
@@ -64,23 +79,30 @@ static const struct field plan_request_fields[] = {
 const struct contract replacement_plan_request_contract =
         CONTRACT(replacement_request, plan_request_fields, "What replacement to plan", .check = check_request);
 
+#define APPLY_FIELDS                                                                                                   \
+	REQUEST_FIELDS, F_BOOL(replacement_request, verify_health, 0, .fallback = "true"),                             \
+	        F_BOOL(replacement_request, verify_canonical, 0, .fallback = "true"),                                  \
+	        F_BOOL(replacement_request, verify_logo, 0, .fallback = "true"),                                       \
+	        F_BOOL(replacement_request, no_cache, 0, .fallback = "false", .help = "Redeploy instead of deploy"),   \
+	        F_OPT_INT(replacement_request, timeout_seconds, 0, .min = 1, .max = 86400,                             \
+	                  .help = "Of the deploy; default: the target's, 600"),                                        \
+	        F_OPT_INT(replacement_request, health_timeout_seconds, 0, .min = 1, .max = 86400,                      \
+	                  .help = "Of the verification; default: the target's, 180")
+
 static const struct field apply_request_fields[] = {
-	REQUEST_FIELDS,
-	F_BOOL(replacement_request, verify_health, 0, .fallback = "true"),
-	F_BOOL(replacement_request, verify_canonical, 0, .fallback = "true"),
-	F_BOOL(replacement_request, verify_logo, 0, .fallback = "true"),
-	F_BOOL(replacement_request, no_cache, 0, .fallback = "false", .help = "Redeploy instead of deploy"),
-	F_OPT_INT(replacement_request, timeout_seconds, 0, .min = 1, .max = 86400,
-	          .help = "Of the deploy; default: the target's, 600"),
-	F_OPT_INT(replacement_request, health_timeout_seconds, 0, .min = 1, .max = 86400,
-	          .help = "Of the verification; default: the target's, 180"),
+	APPLY_FIELDS,
 	F_END,
 };
 const struct contract replacement_apply_request_contract =
         CONTRACT(replacement_request, apply_request_fields, "What replacement to carry out", .check = check_apply);
 
+static const struct field order_fields[] = {
+	APPLY_FIELDS,
+	F_MAP(replacement_request, env_overlay, 0),
+	F_END,
+};
 const struct contract replacement_order_contract =
-        CONTRACT(replacement_request, apply_request_fields, "What another operation has the executor do");
+        CONTRACT(replacement_request, order_fields, "What another operation has the executor do");
 
 /* ---- collecting reasons ---- */
 
@@ -236,8 +258,11 @@ static void check_volumes(struct planner *p)
 	if (!p->facts->live)
 		return;
 	struct strings missing = blank_keys(p->a, &p->live_env, &odoo_volume_keys);
-	bool is_meant = p->request->allow_empty_data && p->plan->approval_issue_url[0]; /* TREP-54 */
-	if (missing.n && !is_meant)
+	/* Meant only with the prelaunch policy's whole proof, whose own blockers say what of it is not there. */
+	bool may_be_meant = p->request->allow_empty_data && p->request->data_source_mode != DATA_EXISTING;
+	if (missing.n && may_be_meant && !p->plan->approval_issue_url[0])
+		p->blocked[TOPIC_VOLUMES] = true;
+	if (missing.n && !may_be_meant)
 		block(p, TOPIC_VOLUMES,
 		      "The live target's environment lacks %s: set the explicit volumes, or the data would be lost",
 		      joined(p->a, &missing));

@@ -25,7 +25,8 @@ struct replacement_request {
 	struct opt_int timeout_seconds, health_timeout_seconds;
 	/* of releases alone (drivers/release/release.h) */
 	const char *context, *from_instance, *backup_record_id;
-	struct text_map env_overlay; /* over the target's environment, for the data workflow's run */
+	/* of releases and of post-deploy: over the target's environment, for the data workflow's run */
+	struct text_map env_overlay;
 };
 extern const struct contract replacement_plan_request_contract;
 extern const struct contract replacement_apply_request_contract; /* recreate-in-place of testing lanes only */
@@ -55,6 +56,9 @@ struct replacement_plan {
 	struct strings blockers, warnings;
 	struct json result; /* facts/odoo.md 4.2 */
 };
+
+/* Of a data workflow's environment only its database, filestore and lock can be overlaid (facts/odoo.md 8.2). */
+bool replacement_check_overlay(struct arena *a, const struct text_map *overlay, const char *path, struct err *err);
 
 /* The artifact to deploy: the request's pair, else the inventory's. Both "" when neither names one. */
 void replacement_artifact(const struct replacement_request *request, const struct inventory *inventory,

@@ -5,6 +5,15 @@
 #include "drivers/odoo/replacement.h"
 #include "storage/codes.h"
 
+void lane_workflow_env(struct task *t, const struct operation *op, const struct text_map *target, struct text_map *out)
+{
+	const struct replacement_request *order = replacement_order(op);
+	for (size_t i = 0; i < target->n; i++)
+		map_set(t->arena, out, target->v[i].key, target->v[i].value);
+	for (size_t i = 0; i < order->env_overlay.n; i++)
+		map_set(t->arena, out, order->env_overlay.v[i].key, order->env_overlay.v[i].value);
+}
+
 bool lane_workflow_script(struct task *t, struct operation *op, struct host *h, enum workflow_mode mode,
                           const char **script, struct err *err)
 {
@@ -12,7 +21,7 @@ bool lane_workflow_script(struct task *t, struct operation *op, struct host *h, 
 	static const enum workflow_intent intents[] = { INTENT_DEPLOY, INTENT_BOOTSTRAP, INTENT_RESTORE };
 	struct odoo_override record;
 	struct override_payload payload;
-	struct text_map env;
+	struct text_map live, env = { 0 };
 	struct data_workflow workflow;
 	struct dokploy_target target;
 	struct dokploy_target_id id;
@@ -23,10 +32,8 @@ bool lane_workflow_script(struct task *t, struct operation *op, struct host *h, 
 		return false;
 	if (!has_target)
 		return err_set(err, &E_operation_blocked, "the target record of the lane is gone");
-	env_text_parse(t->arena, h->live.env, &env);
-	const struct replacement_request *order = replacement_order(op);
-	for (size_t i = 0; i < order->env_overlay.n; i++)
-		map_set(t->arena, &env, order->env_overlay.v[i].key, order->env_overlay.v[i].value);
+	env_text_parse(t->arena, h->live.env, &live);
+	lane_workflow_env(t, op, &live, &env);
 	bool stale = h->row && data_workflow_lock_is_stale(t->arena, &h->row->deployments);
 	if (!data_workflow_prepare(t->arena, &env, &payload, mode, h->live.app_name,
 	                           &target.policies.shopify.protected_store_keys, stale, &workflow, err))

@@ -9,7 +9,6 @@
 
 static bool check_release(struct arena *a, void *record, const char *path, struct err *err)
 {
-	static const char *const allowed[] = { "ODOO_DB_NAME", "ODOO_FILESTORE_PATH", "ODOO_DATA_WORKFLOW_LOCK_FILE" };
 	struct replacement_request *r = record;
 	bool promotes = !is_blank(r->from_instance);
 	if (!is_stable_lane(r->instance))
@@ -18,16 +17,7 @@ static bool check_release(struct arena *a, void *record, const char *path, struc
 		return contract_fail(a, err, path, "from_instance", "must be testing or prod");
 	if (promotes && strcmp(r->from_instance, r->instance) == 0)
 		return contract_fail(a, err, path, "to_instance", "must differ from from_instance");
-	for (size_t i = 0; i < r->env_overlay.n; i++) {
-		size_t k = 0;
-		while (k < countof(allowed) && strcmp(allowed[k], r->env_overlay.v[i].key) != 0)
-			k++;
-		if (k == countof(allowed))
-			return contract_fail(a, err, path, arena_printf(a, "env_overlay.%s", r->env_overlay.v[i].key),
-			                     "cannot be overlaid; only ODOO_DB_NAME, ODOO_FILESTORE_PATH and "
-			                     "ODOO_DATA_WORKFLOW_LOCK_FILE can");
-	}
-	return true;
+	return replacement_check_overlay(a, &r->env_overlay, path, err);
 }
 
 static bool check_ship(struct arena *a, void *record, const char *path, struct err *err)

@@ -56,6 +56,12 @@ static bool read_file(struct arena *a, const char *path, char **out, size_t *out
 	return true;
 }
 
+/* Where and with what such a file's other readers reach the provider: never sent on (facts/odoo.md 8.2). */
+static bool is_of_the_provider(const char *key)
+{
+	return strcmp(key, "DOKPLOY_HOST") == 0 || strcmp(key, "DOKPLOY_TOKEN") == 0;
+}
+
 /* KEY=VALUE lines; blank ones and those that begin with # are comments. */
 static bool read_env_file(struct arena *a, const char *path, struct json *out, struct err *err)
 {
@@ -72,7 +78,9 @@ static bool read_env_file(struct arena *a, const char *path, struct json *out, s
 			continue;
 		if (!equals || equals == line)
 			return err_set(err, &E_invalid_request, "%s: \"%.40s\" is not KEY=VALUE", path, line);
-		json_set_str(a, out, arena_strndup(a, line, (size_t)(equals - line)), equals + 1);
+		const char *key = trimmed(a, arena_strndup(a, line, (size_t)(equals - line)));
+		if (!is_of_the_provider(key))
+			json_set_str(a, out, key, equals + 1);
 	}
 	return true;
 }
@@ -129,6 +137,8 @@ static bool argument_value(const struct settings *s, const struct argument *g, s
 		       err_set(err, &E_invalid_request, "%s must be a whole number, not \"%s\"", g->flag, text);
 	case ARGUMENT_ENV_FILE:
 		return read_env_file(s->arena, text, out, err);
+	case ARGUMENT_JSON_FILE:
+		return read_input(s->arena, text, out, err);
 	case ARGUMENT_JSON:
 		return json_parse(s->arena, text, strlen(text), g->flag, out, err);
 	case ARGUMENT_LIST:

@@ -91,6 +91,7 @@ static SUSPENDS bool publish(struct direct *d, struct buf *out, struct err *err)
 			return err_field(err, required[i], "is required");
 	struct artifact_publish_wish w = { .context = lowered(d->t->arena, given(d->s, "--context")),
 		                           .instance = lowered(d->t->arena, given(d->s, "--instance")),
+		                           .product = given(d->s, "--product"),
 		                           .manifest = given(d->s, "--manifest"),
 		                           .devkit_root = given(d->s, "--devkit-root"),
 		                           .image_repository = given(d->s, "--image-repository"),

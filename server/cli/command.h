@@ -13,11 +13,12 @@
 enum argument_kind {
 	ARGUMENT_TEXT,
 	ARGUMENT_NUMBER,
-	ARGUMENT_TRUE,     /* a switch that sends true */
-	ARGUMENT_FALSE,    /* a switch that sends false */
-	ARGUMENT_ENV_FILE, /* a file of KEY=VALUE lines: an object of texts */
-	ARGUMENT_LIST,     /* a flag that may be given several times: a list of texts */
-	ARGUMENT_JSON,     /* a JSON document */
+	ARGUMENT_TRUE,      /* a switch that sends true */
+	ARGUMENT_FALSE,     /* a switch that sends false */
+	ARGUMENT_ENV_FILE,  /* a file of KEY=VALUE lines: an object of texts */
+	ARGUMENT_LIST,      /* a flag that may be given several times: a list of texts */
+	ARGUMENT_JSON,      /* a JSON document */
+	ARGUMENT_JSON_FILE, /* a file with a JSON object */
 };
 
 struct argument {

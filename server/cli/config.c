@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 
-static const struct setting *const show_options[] = { client_settings, NULL };
 static const struct setting *const write_options[] = { input_settings, idempotency_settings, client_settings, NULL };
 
 static const struct setting profile_list_settings[] = {
@@ -18,11 +17,20 @@ static const struct setting *const profile_list_options[] = { profile_list_setti
 static const struct argument profile_list_arguments[] = { { "--driver-id", "driver_id" }, { 0 } };
 static const struct column profile_columns[] = {
 	{ "PRODUCT", "product" },       { "NAME", "display_name" },  { "DRIVER", "driver_id" },
-	{ "REPOSITORY", "repository" }, { "UPDATED", "updated_at" }, { 0 },
+	{ "REPOSITORY", "repository" }, { "IMAGE", "image.repository" }, { "PORT", "runtime_port" },
+	{ "HEALTH", "health_path" }, { "PREVIEWS", "preview.enabled" }, { "PREVIEW CONTEXT", "preview.context" },
+	{ "UPDATED", "updated_at" }, { "SOURCE", "source" }, { 0 },
 };
 static const struct api_call profile_list = { "GET",      "/v1/product-profiles", profile_list_arguments,
 	                                      "profiles", profile_columns,        0 };
-static const struct api_call profile_show = { "GET", "/v1/product-profiles/{product}", .member = "profile" };
+static const struct setting profile_show_settings[] = {
+	{ "--product", NULL, NULL, "NAME", "The product, instead of the word", 0 },
+	{ 0 },
+};
+static const struct setting *const profile_show_options[] = { profile_show_settings, client_settings, NULL };
+static const struct argument profile_show_arguments[] = { { "--product", "{product}" }, { 0 } };
+static const struct api_call profile_show = { "GET", "/v1/product-profiles/{product}", profile_show_arguments,
+	                                      "profile" };
 
 static const struct setting profile_settings[] = {
 	{ "--product", NULL, NULL, "NAME", "The product's key", 0 },
@@ -165,7 +173,8 @@ static const struct api_call onboarding_apply = { "POST", "/v1/product-onboardin
 
 const struct command config_commands[] = {
 	{ "product-profiles", "list", "All product profiles", NULL, 0, profile_list_options, api_run, &profile_list },
-	{ "product-profiles", "show", "One product profile", "PRODUCT", 1, show_options, api_run, &profile_show },
+	{ "product-profiles", "show", "One product profile", "PRODUCT", 1, profile_show_options, api_run,
+	  &profile_show },
 	{ "product-profiles", "upsert", "Write a product profile, from flags, from a file, or flags over a file", NULL,
 	  0, profile_options, api_run, &profile_upsert },
 	{ "product-config", "apply", "Plan or write runtime values and secrets of one place", NULL, 0, config_options,

@@ -45,8 +45,10 @@ static bool read_keyring(const struct direct_call *c, struct keyring *ring, bool
 	const char *key = setting(c->s, MASTER_KEY_SETTING), *previous = setting(c->s, PREVIOUS_KEYS_SETTING);
 	if (!key && is_blank(previous))
 		return true;
-	*has_ring = true;
-	return keyring_init(ring, key, previous, err);
+	*has_ring = keyring_init(ring, key, previous, err);
+	setting_forget(c->s, MASTER_KEY_SETTING);
+	setting_forget(c->s, PREVIOUS_KEYS_SETTING);
+	return *has_ring;
 }
 
 static SUSPENDS bool direct_main(struct task *t, void *arg, struct err *err)

@@ -14,6 +14,10 @@
 
 #include <stdlib.h>
 
+static const struct setting new_label_settings[] = {
+	{ "--source-label", NULL, NULL, "TEXT", "The record's new source label", 0 },
+	{ 0 },
+};
 static const struct setting label_settings[] = {
 	{ "--source-label", NULL, "cli:environments", "TEXT", "Where the values come from, for the record", 0 },
 	{ 0 },
@@ -109,6 +113,8 @@ static SUSPENDS bool relabel_in(struct tx *tx, void *arg, struct err *err)
 static SUSPENDS bool relabel(struct direct *d, struct buf *out, struct err *err)
 {
 	struct change c = { .d = d };
+	if (is_blank(setting(d->s, "--source-label")))
+		return err_field(err, "--source-label", "is required: the record's new source label");
 	return direct_place(d->s, &c.place, err) && direct_tx(d, relabel_in, &c, err) && write_change(&c, out, false);
 }
 
@@ -404,7 +410,7 @@ static const struct setting *const put_options[] = {
 static const struct setting *const unset_options[] = {
 	scope_settings, unset_settings, label_settings, actor_settings, database_settings, log_settings, NULL
 };
-static const struct setting *const relabel_options[] = { scope_settings,    label_settings, actor_settings,
+static const struct setting *const relabel_options[] = { scope_settings,    new_label_settings, actor_settings,
 	                                                 database_settings, log_settings,   NULL };
 static const struct setting *const delete_options[] = {
 	scope_settings, mode_settings, delete_settings, actor_settings, database_settings, log_settings, NULL

@@ -1,5 +1,8 @@
 /* launchplane odoo-targets ..., launchplane odoo-artifacts ...: the main job. */
+#include "drivers/odoo/replacement_facts.h"
 #include "server/cli/client.h"
+#include "server/cli/direct.h"
+#include "server/service.h"
 
 static const struct setting plan_settings[] = {
 	{ "--product", NULL, NULL, "NAME", "The product, as in its profile", 0 },
@@ -49,7 +52,8 @@ static const struct argument replace_arguments[] = {
 	{ 0 },
 };
 
-static const struct setting *const plan_options[] = { plan_settings, client_settings, NULL };
+static const struct setting *const plan_options[] = { plan_settings,       client_settings, database_settings,
+	                                              master_key_settings, log_settings,    NULL };
 static const struct setting *const replace_options[] = { plan_settings, replace_settings, idempotency_settings,
 	                                                 client_settings, NULL };
 static const struct setting *const show_options[] = { client_settings, NULL };
@@ -94,6 +98,10 @@ static const struct setting post_deploy_settings[] = {
 	{ "--instance", NULL, NULL, "NAME", "The lane: testing, prod, ...", 0 },
 	{ "--phase", NULL, NULL, "NAME", "Which override records apply: deploy, promotion, restore, preview, manual",
 	  0 },
+	{ "--env-file", NULL, NULL, "FILE",
+	  "KEY=VALUE lines over the target's environment for this run: ODOO_DB_NAME, ODOO_FILESTORE_PATH, "
+	  "ODOO_DATA_WORKFLOW_LOCK_FILE",
+	  0 },
 	{ 0 },
 };
 static const struct argument post_deploy_arguments[] = {
@@ -101,6 +109,7 @@ static const struct argument post_deploy_arguments[] = {
 	{ "--context", "post_deploy.context", .is_required = true },
 	{ "--instance", "post_deploy.instance", .is_required = true },
 	{ "--phase", "post_deploy.phase" },
+	{ "--env-file", "post_deploy.env_overlay", ARGUMENT_ENV_FILE },
 	{ 0 },
 };
 static const struct setting *const bootstrap_options[] = { bootstrap_settings, idempotency_settings, client_settings,
@@ -230,9 +239,33 @@ static const struct api_call lift = { "POST", "/v1/drivers/odoo/promotion-hold-l
 static const struct api_call holds = { "GET", "/v1/drivers/odoo/promotion-holds/{context}/{instance}",
 	                               .member = "records", .columns = hold_columns };
 
+/* The plan with the records of --database-url, for a shell that has them and the master key: no service is asked. */
+static SUSPENDS bool plan_direct(struct direct *d, struct buf *out, struct err *err)
+{
+	static const struct command self = { .options = plan_options, .call = &plan };
+	struct arena *a = d->t->arena;
+	const char *body;
+	struct json sent;
+	struct replacement_request request;
+	struct replacement_reading reading;
+	struct replacement_plan made;
+	if (!api_body(a, &self, d->s, &body, err) || !json_parse(a, body, strlen(body), "the flags", &sent, err) ||
+	    !contract_read(a, &replacement_plan_request_contract, json_get(&sent, "replacement"), "", &request, err) ||
+	    !replacement_read(d->t, &request, &reading, err) ||
+	    !replacement_plan_make(a, &request, &reading.facts, &made, err))
+		return false;
+	buf_str(out, json_text(a, &made.result));
+	return true;
+}
+
+static int plan_run(const struct command *c, struct settings *s, char **argv)
+{
+	return setting(s, "LAUNCHPLANE_DATABASE_URL") ? direct_run(s, c, NULL, plan_direct) : api_run(c, s, argv);
+}
+
 const struct command odoo_commands[] = {
 	{ "odoo-targets", "replacement-plan", "Whether a lane's target may be replaced, and what speaks against it",
-	  NULL, 0, plan_options, api_run, &plan },
+	  NULL, 0, plan_options, plan_run, &plan },
 	{ "odoo-targets", "replace", "Submit the replacement of a lane's target", NULL, 0, replace_options, api_run,
 	  &replace },
 	{ "odoo-targets", "show", "One replacement, as workflows poll it", "OPERATION_ID", 1, show_options, api_run,

@@ -107,11 +107,23 @@ static const struct column secret_columns[] = {
 	{ "VERSIONS", "version_count" },  { "CHANGED", "updated_at" },
 	{ "BY", "updated_by" },           { 0 },
 };
-static const struct api_call context_secrets = { "GET", "/v1/contexts/{context}/secrets", .member = "secrets",
+static const struct setting secrets_list_settings[] = {
+	{ "--context", NULL, NULL, "NAME", "The context, instead of the word", 0 },
+	{ 0 },
+};
+static const struct setting secret_show_settings[] = {
+	{ "--secret-id", NULL, NULL, "ID", "The secret, instead of the word", 0 },
+	{ 0 },
+};
+static const struct setting *const secrets_list_options[] = { secrets_list_settings, client_settings, NULL };
+static const struct setting *const secret_show_options[] = { secret_show_settings, client_settings, NULL };
+static const struct argument secrets_list_arguments[] = { { "--context", "{context}" }, { 0 } };
+static const struct argument secret_show_arguments[] = { { "--secret-id", "{secret_id}" }, { 0 } };
+static const struct api_call context_secrets = { "GET", "/v1/contexts/{context}/secrets", secrets_list_arguments, .member = "secrets",
 	                                         .columns = secret_columns };
 static const struct api_call lane_secrets = { "GET", "/v1/contexts/{context}/instances/{instance}/secrets",
 	                                      .member = "secrets", .columns = secret_columns };
-static const struct api_call secret_show = { "GET", "/v1/secrets/{secret_id}", .member = "secret" };
+static const struct api_call secret_show = { "GET", "/v1/secrets/{secret_id}", secret_show_arguments, .member = "secret" };
 
 const struct command product_commands[] = {
 	{ "products", "list", "All products", NULL, 0, show_options, api_run, &product_list },
@@ -140,10 +152,11 @@ const struct command product_commands[] = {
 	  &context_recent },
 	{ "drivers", "list", "The drivers", NULL, 0, show_options, api_run, &driver_list },
 	{ "drivers", "show", "One driver and what it can do", "DRIVER_ID", 1, show_options, api_run, &driver_show },
-	{ "secrets", "list", "The secrets of a context, without their values", "CONTEXT", 1, show_options, api_run,
+	{ "secrets", "list", "The secrets of a context, without their values", "CONTEXT", 1, secrets_list_options, api_run,
 	  &context_secrets },
 	{ "secrets", "list-lane", "The secrets that apply to a lane, without their values", "CONTEXT INSTANCE", 2,
 	  show_options, api_run, &lane_secrets },
-	{ "secrets", "show", "One secret, without its value", "SECRET_ID", 1, show_options, api_run, &secret_show },
+	{ "secrets", "show", "One secret, without its value", "SECRET_ID", 1, secret_show_options, api_run,
+	  &secret_show },
 	{ 0 },
 };

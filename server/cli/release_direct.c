@@ -57,10 +57,10 @@ static SUSPENDS bool follow(struct task *t, struct direct *d, const char *id, st
 static SUSPENDS bool submit(struct task *t, void *arg, struct err *err)
 {
 	struct direct *d = arg;
-	const char *body, *operation_id, *document;
+	const char *body;
 	struct json sent, actor = json_object();
 	struct replacement_request request;
-	enum submit_outcome outcome;
+	struct op_submitted submitted;
 	t->deadline_ms = TASK_FOREVER;
 	if (!api_body(t->arena, d->command, d->settings, &body, err) ||
 	    !json_parse(t->arena, body, strlen(body), "the request", &sent, err) ||
@@ -90,11 +90,11 @@ static SUSPENDS bool submit(struct task *t, void *arg, struct err *err)
 		.traceparent = "",
 		.holds_lane = true,
 	};
-	if (!operation_submit(t, &submission, &outcome, &operation_id, &document, err))
+	if (!operation_submit(t, &submission, &submitted, err))
 		return false;
-	printf("operation_id  %s\n", operation_id);
+	printf("operation_id  %s\n", submitted.operation_id);
 	fflush(stdout);
-	return !setting_on(d->settings, "--watch") || follow(t, d, operation_id, err);
+	return !setting_on(d->settings, "--watch") || follow(t, d, submitted.operation_id, err);
 }
 
 int release_run(const struct command *c, struct settings *s, char **argv, const struct op_kind *kind)

@@ -44,12 +44,20 @@ static void enter(struct http_conn *c, enum conn_state state, uint64_t deadline_
 	conn_into(c, state == CONN_IDLE ? &s->idle : &s->busy);
 }
 
+/* What clients send is overwritten once it is where it belongs: it may be a secret. */
+static void in_free(struct http_conn *c)
+{
+	if (c->in)
+		explicit_bzero(c->in, c->in_cap);
+	free(c->in);
+}
+
 static void free_when_done(struct http_conn *c)
 {
 	if (!c->is_closed || c->task)
 		return;
 	struct http_server *s = c->server;
-	free(c->in);
+	in_free(c);
 	free(c);
 	server_unref(s);
 }
@@ -118,9 +126,13 @@ static void in_add(struct http_conn *c, const char *p, size_t n)
 		size_t cap = c->in_cap ? c->in_cap : 512;
 		while (cap - c->in_n < n)
 			cap *= 2;
-		c->in = realloc(c->in, cap);
-		if (!c->in)
+		char *larger = malloc(cap);
+		if (!larger)
 			abort(); /* bounded by pipeline_max and one read */
+		if (c->in_n)
+			memcpy(larger, c->in, c->in_n);
+		in_free(c);
+		c->in = larger;
 		c->in_cap = (uint32_t)cap;
 	}
 	memcpy(c->in + c->in_n, p, n);
@@ -129,7 +141,7 @@ static void in_add(struct http_conn *c, const char *p, size_t n)
 
 static void in_drop(struct http_conn *c)
 {
-	free(c->in);
+	in_free(c);
 	c->in = NULL;
 	c->in_n = c->in_off = c->in_cap = 0;
 }
@@ -290,6 +302,7 @@ static void dispatch(struct http_conn *c)
 static void body_free(void *arg)
 {
 	struct body *b = arg;
+	explicit_bzero(b->p, b->n);
 	free(b->p);
 }
 
@@ -314,9 +327,13 @@ static bool body_room(struct http_conn *c, struct body *b, size_t n)
 	}
 	if (!b->is_counted)
 		arena_defer(c->rq->arena, body_free, b);
-	char *p = realloc(b->p, cap);
+	char *p = malloc(cap);
 	if (!p)
 		abort();
+	if (b->p) {
+		memcpy(p, b->p, b->n);
+		body_free(b);
+	}
 	s->bodies_n += cap - b->cap;
 	b->is_counted = true;
 	b->p = p;
@@ -511,6 +528,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 	struct http_conn *c = stream->data;
 	if (n > 0) {
 		input(c, buf->base, (size_t)n);
+		explicit_bzero(buf->base, (size_t)n);
 		return;
 	}
 	if (n == 0)

@@ -15,6 +15,9 @@
 #define IDLE_POLL_MS     2000 /* the backstop when no notification comes */
 #define BACKOFF_CAP_MS   60000
 #define CHECKPOINT_TRIES 5
+#define WHOLE_MS         1000            /* between two claims that look at all that ever became due */
+#define WHOLE_SHARE      20              /* and at least so many times as long as the last one took */
+#define LATE_US          INT64_C(200000) /* a row may become visible so long after its wake-up was written */
 
 /* One claimed operation while this process works on it. */
 struct job {
@@ -34,8 +37,12 @@ struct runner {
 	char *owner, *kind_names;
 	struct task *claimer, *stopper;
 	struct job *jobs;
-	size_t active;
-	bool kicked, stopping, claimer_done;
+	size_t active, promised; /* promised: being submitted and taken at once */
+	bool kicked, stopping, claimer_done, is_full;
+	/* Everything that became due before has been looked at: claims begin there. 0: nowhere yet. */
+	int64_t seen_us;
+	int64_t seen_offset_ms; /* of the test clock then */
+	uint64_t whole_at_ms;   /* when to look at everything again */
 };
 
 enum column {
@@ -58,6 +65,8 @@ enum column {
 	COL_DEPLOYMENT,
 	COL_TUPLE,
 	COL_TRACEPARENT,
+	COL_NOW_US, /* only of a claim */
+	COL_LAST_US,
 };
 
 /* F1: the lease's end is the operation's next wake-up. */
@@ -302,6 +311,8 @@ static SUSPENDS bool commit_step(struct task *t, struct operation *op, const str
 	op->phase_deadline_wall_ms = row_int(&rows, 0, 0);
 	op->phase_attempt = entered ? 1 : op->phase_attempt;
 	op->failures = s->failures;
+	op->cancel_requested = row_bool(&rows, 0, 2);
+	op->cancel_reason = op->cancel_requested ? row_text(&rows, 0, 3) : "";
 	op->writes = NULL;
 	op->writes_end = &op->writes;
 	op->events = NULL;
@@ -394,16 +405,6 @@ static bool may_cancel(const struct operation *op)
 	return op->phase->cancel == CANCEL_ANY || (op->phase->cancel == CANCEL_FIRST && !operation_is_rerun(op));
 }
 
-static SUSPENDS bool cancel_was_asked(struct task *t, struct operation *op)
-{
-	struct rows rows;
-	struct err err = { 0 };
-	if (!db_query(t, &Q_operation_cancel_asked, PARAMS(P_TEXT(op->operation_id)), &rows, &err) || rows.n == 0)
-		return false;
-	op->cancel_reason = row_is_null(&rows, 0, 0) ? "" : row_text(&rows, 0, 0);
-	return true;
-}
-
 /* A failure that must first be cleaned up after goes to the kind's phase for that. */
 static struct step recovered(struct task *t, struct operation *op, const struct step *failed)
 {
@@ -433,7 +434,7 @@ static SUSPENDS void run_operation(struct task *t, struct runner *r, struct job 
 		t->effects = 0;
 		struct step step;
 		memset(&err, 0, sizeof(err));
-		if (may_cancel(&op) && (op.cancel_requested || cancel_was_asked(t, &op))) {
+		if (may_cancel(&op) && op.cancel_requested) {
 			step = cancelled_step(&op);
 		} else {
 			log_debug(t, "operation.phase", I("run", op.phase_attempt));
@@ -492,6 +493,12 @@ static SUSPENDS void heart_main(struct task *t, void *arg)
 		task_wake(job->task);
 }
 
+/* Room for a claim that is worth its commit. */
+static bool has_room(const struct runner *r)
+{
+	return r->active + r->promised <= r->options.capacity * 3 / 4;
+}
+
 static SUSPENDS void job_main(struct task *t, void *arg)
 {
 	struct job *job = arg;
@@ -502,6 +509,7 @@ static SUSPENDS void job_main(struct task *t, void *arg)
 	char actor[200];
 	snprintf(actor, sizeof(actor), "operation:%s", job->operation_id);
 	t->actor = actor;
+	fault_at("claim.after", NULL);
 	run_operation(t, r, job);
 	audit_begin(t, NULL);
 	job->finished = true;
@@ -522,6 +530,8 @@ static SUSPENDS void job_main(struct task *t, void *arg)
 	free(job);
 	if (r->stopper)
 		task_wake(r->stopper);
+	if (r->is_full && !r->claimer_done && has_room(r))
+		task_wake(r->claimer);
 }
 
 static struct job *job_of(struct runner *r, const char *operation_id)
@@ -562,38 +572,82 @@ static void start_job(struct runner *r, const struct rows *rows, size_t row, uin
 
 /* ---- claiming ---- */
 
+/* From which moment on to look for what is due: from the last one, or 0, everything. Behind it lie, in the index, all
+ * the wake-ups that have been, for as long as some transaction keeps PostgreSQL from clearing them away; and hardly
+ * ever a row whose commit took longer than LATE_US, or was written by another clock. */
+static int64_t look_from_us(struct task *t, struct runner *r)
+{
+	if (loop_now_ms(t->loop) >= r->whole_at_ms || loop_clock_offset_ms(t->loop) != r->seen_offset_ms)
+		r->seen_us = 0;
+	return r->seen_us;
+}
+
+static void looked(struct task *t, struct runner *r, uint64_t since_ms, bool at_all, int64_t until_us)
+{
+	uint64_t now = loop_now_ms(t->loop), pause = (now - since_ms) * WHOLE_SHARE;
+	if (at_all) {
+		r->whole_at_ms = now + (pause > WHOLE_MS ? pause : WHOLE_MS);
+		r->seen_offset_ms = loop_clock_offset_ms(t->loop);
+	}
+	r->seen_us = until_us - LATE_US;
+}
+
 static SUSPENDS bool claim(struct task *t, struct runner *r, size_t *claimed, struct err *err)
 {
 	struct rows rows;
 	*claimed = 0;
-	size_t room = r->options.capacity - r->active;
-	if (room == 0)
-		return true;
-	uint64_t asked_ms = loop_exact_ms(t->loop);
+	size_t room = r->options.capacity - r->active - r->promised;
+	int64_t from_us = look_from_us(t, r);
+	uint64_t since_ms = loop_now_ms(t->loop), asked_ms = loop_exact_ms(t->loop);
 	if (!db_write(t, "operation.claim", &Q_operation_claim,
 	              PARAMS(P_INT(room), P_TEXT(r->owner), P_INT(lease_ms(r)), P_INT(loop_clock_offset_ms(t->loop)),
-	                     P_TEXT(r->kind_names)),
+	                     P_TEXT(r->kind_names), from_us ? P_INT(from_us) : P_NULL),
 	              &rows, err))
 		return false;
-	if (rows.n)
-		fault_at("claim.after", NULL);
 	for (size_t i = 0; i < rows.n; i++)
 		start_job(r, &rows, i, lease_end_ms(r, asked_ms));
+	if (rows.n)
+		looked(t, r, since_ms, !from_us, row_int(&rows, 0, rows.n < room ? COL_NOW_US : COL_LAST_US));
 	*claimed = rows.n;
 	rows_done(&rows);
 	return true;
 }
 
+/* After a claim that found nothing. */
 static SUSPENDS bool next_wake_ms(struct task *t, struct runner *r, uint64_t *out, struct err *err)
 {
 	struct rows rows;
-	if (!db_query(t, &Q_operation_next_wake, PARAMS(P_INT(loop_clock_offset_ms(t->loop)), P_TEXT(r->kind_names)),
+	int64_t from_us = r->seen_us;
+	uint64_t since_ms = loop_now_ms(t->loop);
+	if (!db_query(t, &Q_operation_next_wake,
+	              PARAMS(P_INT(loop_clock_offset_ms(t->loop)), P_TEXT(r->kind_names),
+	                     from_us ? P_INT(from_us) : P_NULL),
 	              &rows, err))
 		return false;
 	int64_t ms = row_is_null(&rows, 0, 0) ? IDLE_POLL_MS : row_int(&rows, 0, 0);
 	*out = ms < 1 ? 1 : ms < IDLE_POLL_MS ? (uint64_t)ms : IDLE_POLL_MS;
+	/* What became due since the claim has not been looked at. */
+	if (ms > 0)
+		looked(t, r, since_ms, !from_us, row_int(&rows, 0, 1));
 	rows_done(&rows);
 	return true;
+}
+
+/* Claims what there is room for. *wait_ms: how long there is nothing to do. */
+static SUSPENDS bool claim_round(struct task *t, struct runner *r, uint64_t *wait_ms, struct err *err)
+{
+	size_t claimed = 0;
+	*wait_ms = IDLE_POLL_MS;
+	r->is_full = !has_room(r);
+	if (r->is_full)
+		return true; /* a job that ends wakes us */
+	if (!claim(t, r, &claimed, err))
+		return false;
+	if (claimed) {
+		*wait_ms = 0;
+		return true;
+	}
+	return next_wake_ms(t, r, wait_ms, err);
 }
 
 static SUSPENDS void claimer_main(struct task *t, void *arg)
@@ -602,20 +656,41 @@ static SUSPENDS void claimer_main(struct task *t, void *arg)
 	bool in_trouble = false;
 	while (!r->stopping) {
 		struct err err = { 0 };
-		uint64_t wait_ms = IDLE_POLL_MS;
-		size_t claimed = 0;
+		uint64_t wait_ms;
 		r->kicked = false;
-		bool ok = claim(t, r, &claimed, &err) && (claimed || next_wake_ms(t, r, &wait_ms, &err));
+		bool ok = claim_round(t, r, &wait_ms, &err);
 		if (!ok && !r->stopping && !in_trouble)
 			log_warn(t, "operations.claim_failed", LOG_ERR(&err));
 		in_trouble = !ok;
-		if (claimed || r->kicked || r->stopping)
+		bool at_once = wait_ms == 0 || (r->kicked && !r->is_full);
+		if (at_once || r->stopping)
 			continue;
 		task_wait(t, wait_ms, &err);
 	}
 	r->claimer_done = true;
 	if (r->stopper)
 		task_wake(r->stopper);
+}
+
+bool runner_submit(struct task *t, struct runner *r, const struct op_submission *s, struct op_submitted *out,
+                   struct err *err)
+{
+	struct op_submission mine = *s;
+	bool takes = !r->stopping && r->active + r->promised < r->options.capacity;
+	mine.taken_by = takes ? r->owner : NULL;
+	mine.lease_ms = lease_ms(r);
+	r->promised += takes;
+	uint64_t asked_ms = loop_exact_ms(t->loop);
+	bool ok = operation_submit(t, &mine, out, err);
+	r->promised -= takes;
+	bool is_new = ok && out->outcome == SUBMIT_CREATED;
+	if (is_new && takes)
+		start_job(r, &out->claimed, 0, lease_end_ms(r, asked_ms));
+	else if (is_new)
+		runner_kick(r);
+	if (r->stopper)
+		task_wake(r->stopper);
+	return ok;
 }
 
 static void on_notify(void *arg, const char *payload)
@@ -665,14 +740,14 @@ void runner_stop(struct task *t, struct runner *r, uint64_t wait_ms)
 	r->stopper = t;
 	if (!r->claimer_done)
 		task_wake(r->claimer);
-	while ((r->active || !r->claimer_done) && loop_now_ms(t->loop) < until) {
+	while ((r->active || r->promised || !r->claimer_done) && loop_now_ms(t->loop) < until) {
 		struct err err = { 0 };
 		if (!task_wait(t, until - loop_now_ms(t->loop), &err))
 			break;
 	}
 	for (struct job *j = r->jobs; j; j = j->next)
 		task_cancel(j->task); /* their phases run again elsewhere */
-	while (r->active || !r->claimer_done)
+	while (r->active || r->promised || !r->claimer_done)
 		task_wait_out(t);
 	r->stopper = NULL;
 }

@@ -19,6 +19,9 @@ struct runner_options {
 
 struct runner *runner_new(struct loop *l, const struct runner_options *options);
 void runner_kick(struct runner *r); /* something may be due */
+/* operation_submit(). What it creates starts here at once when there is room: claimed in the commit that makes it. */
+SUSPENDS bool runner_submit(struct task *t, struct runner *r, const struct op_submission *s, struct op_submitted *out,
+                            struct err *err);
 /* Claims nothing more, lets running phases reach their checkpoint. Waits at most wait_ms. */
 SUSPENDS void runner_stop(struct task *t, struct runner *r, uint64_t wait_ms);
 void runner_free(struct runner *r);

@@ -39,6 +39,8 @@ static void on_head(void *app, struct request *rq)
 			err_set(&rq->refuse, &E_not_found, "there is no such route");
 		return;
 	}
+	if (h->route->has_secrets)
+		arena_wipe_on_reset(rq->arena); /* before the body comes */
 	rq->body_max = h->route->body_max ? h->route->body_max : h->route->body ? BODY_MAX : 0;
 }
 
@@ -90,8 +92,6 @@ static bool read_body(struct call *c, struct err *err)
 	const char *type = request_header(c->rq, "content-type");
 	if (type && !is_json_type(type))
 		return err_field(err, "Content-Type", "must be application/json");
-	if (r->has_secrets)
-		arena_wipe_on_reset(c->arena);
 	struct json *j = ARENA_NEW(c->arena, struct json);
 	if (!json_parse(c->arena, c->rq->body, c->rq->body_n, "body", j, err))
 		return false;

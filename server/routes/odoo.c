@@ -1,6 +1,7 @@
 /* The Odoo driver's routes: replacement plan and apply, polling, artifact manifests (facts/odoo.md 1, 4, 6, 14). */
 #include "server/routes/odoo.h"
 
+#include "drivers/odoo/artifact_publish.h"
 #include "server/operations/runner.h"
 #include "server/routes/tables.h"
 #include "storage/codes.h"
@@ -140,16 +141,13 @@ bool odoo_submit(struct call *c, const struct op_kind *kind, const char *product
 	submission.instance = instance;
 	submission.request = request;
 	submission.holds_lane = true;
-	enum submit_outcome outcome;
-	const char *operation_id, *document;
-	if (!operation_submit(c->t, &submission, &outcome, &operation_id, &document, err)) {
+	struct op_submitted submitted;
+	if (!runner_submit(c->t, c->app->runner, &submission, &submitted, err)) {
 		if (err_is(err, kind->busy))
-			call_error_member(c, "operation", document);
+			call_error_member(c, "operation", submitted.document);
 		return false;
 	}
-	if (outcome == SUBMIT_CREATED)
-		runner_kick(c->app->runner);
-	return accept_operation(c, id_record, operation_id, document, err);
+	return accept_operation(c, id_record, submitted.operation_id, submitted.document, err);
 }
 
 static SUSPENDS bool replacement_apply_route(struct call *c, struct err *err)
@@ -200,61 +198,20 @@ static SUSPENDS bool replacement_operation_route(struct call *c, struct err *err
 
 /* ---- artifact manifests ---- */
 
-struct artifact_publish {
-	const char *context, *instance;
-	struct artifact_manifest manifest;
-};
 struct artifact_publish_body {
 	int64_t schema_version;
 	const char *product;
 	struct artifact_publish publish;
 };
 
-static bool check_publish(struct arena *a, void *record, const char *path, struct err *err)
-{
-	const struct artifact_publish *p = record;
-	const char *prefix = arena_printf(a, "artifact-%s-", p->context);
-	if (strcmp(p->instance, "testing") != 0 && strcmp(p->instance, "prod") != 0)
-		return contract_fail(a, err, path, "instance", "must be testing or prod");
-	if (strncmp(p->manifest.artifact_id, prefix, strlen(prefix)) != 0)
-		return contract_fail(a, err, path, "manifest.artifact_id", "must start with %s", prefix);
-	return true;
-}
-
-static const struct field publish_fields[] = {
-	F_STR(artifact_publish, context, REQUIRED | LOWERED | NON_BLANK | NO_BLANKS, .max = 200),
-	F_STR(artifact_publish, instance, LOWERED, .fallback = "testing", .help = "testing or prod"),
-	F_OBJECT(artifact_publish, manifest, REQUIRED, &artifact_manifest_contract),
-	F_END,
-};
-static const struct contract publish_contract =
-        CONTRACT(artifact_publish, publish_fields, "The manifest of a published artifact", .check = check_publish);
 static const struct field publish_body_fields[] = {
 	F_SCHEMA_VERSION(artifact_publish_body),
 	F_STR(artifact_publish_body, product, REQUIRED | TRIMMED | NON_BLANK, .max = 200),
-	F_OBJECT(artifact_publish_body, publish, REQUIRED, &publish_contract),
+	F_OBJECT(artifact_publish_body, publish, REQUIRED, &artifact_publish_contract),
 	F_END,
 };
 static const struct contract publish_body_contract =
         CONTRACT(artifact_publish_body, publish_body_fields, "Hands in an artifact's manifest");
-
-static const char *publish_result(struct arena *a, const struct artifact_publish *p)
-{
-	struct buf b = buf_in(a);
-	struct json_out o = { .buf = &b };
-	jo_open(&o, '{');
-	jo_kv(&o, "status", "pass");
-	jo_kv(&o, "context", p->context);
-	jo_kv(&o, "instance", p->instance);
-	jo_kv(&o, "artifact_id", p->manifest.artifact_id);
-	jo_kv(&o, "image_repository", p->manifest.image.repository);
-	jo_kv(&o, "image_digest", p->manifest.image.digest);
-	jo_kv(&o, "source_commit", p->manifest.source_commit);
-	jo_kv(&o, "output_file", "");
-	jo_kv(&o, "error_message", "");
-	jo_close(&o, '}');
-	return b.p;
-}
 
 static SUSPENDS bool artifact_publish_route(struct call *c, struct err *err)
 {
@@ -276,13 +233,11 @@ static SUSPENDS bool artifact_publish_route(struct call *c, struct err *err)
 	json_set_str(c->arena, &records, "image_repository", m->image.repository);
 	json_set_str(c->arena, &records, "image_digest", m->image.digest);
 	json_set_str(c->arena, &records, "source_commit", m->source_commit);
-	const char *result = publish_result(c->arena, p);
+	const char *result = artifact_publish_result(c->arena, p, "");
 	struct tx *tx;
 	if (!tx_begin(c->t, &tx, err))
 		return false;
-	tx_send(tx, &Q_artifact_manifest_upsert,
-	        PARAMS(P_TEXT(m->artifact_id), P_TEXT(m->source_commit), P_TEXT(m->image.repository),
-	               P_TEXT(m->image.digest), P_TEXT(contract_text(c->arena, &artifact_manifest_contract, m))));
+	artifact_publish_store(c->t, tx, p);
 	call_store_answer(c, tx, &records, result);
 	if (!tx_commit(tx, err))
 		return is_idempotency_race(err) ? call_lost_race(c, err) : false;

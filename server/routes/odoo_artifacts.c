@@ -39,9 +39,12 @@ static SUSPENDS bool artifact_inputs_route(struct call *c, struct err *err)
 		               in->instance, in->context);
 	if (!artifact_inputs_make(c->t, in, has_profile ? &profile : NULL, &result, err))
 		return false;
-	for (uint32_t i = 0; i < result.n; i++)
-		if (result.members[i].value.type == JSON_STRING)
-			json_set(c->arena, &records, result.members[i].key, result.members[i].value);
+	for (uint32_t i = 0; i < result.n; i++) { /* the whole result; records are texts */
+		const struct json *value = &result.members[i].value;
+		json_set_str(c->arena, &records, result.members[i].key,
+		             value->type == JSON_STRING ? json_str(&result, result.members[i].key, "")
+		                                        : json_text(c->arena, value));
+	}
 	const char *text = json_text(c->arena, &result);
 	if (c->idempotency_key) {
 		struct tx *tx;

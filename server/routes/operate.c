@@ -167,14 +167,11 @@ bool call_operated(struct call *c, const struct op_kind *kind, bool *found, stru
 
 bool call_operate(struct call *c, const struct op_submission *s, struct err *err)
 {
-	enum submit_outcome outcome;
-	const char *id, *document;
-	if (!operation_submit(c->t, s, &outcome, &id, &document, err)) {
+	struct op_submitted submitted;
+	if (!runner_submit(c->t, c->app->runner, s, &submitted, err)) {
 		if (err->code->status == 409 && !err_is(err, &E_idempotency_key_reused))
-			call_error_member(c, "operation", document);
+			call_error_member(c, "operation", submitted.document);
 		return false;
 	}
-	if (outcome == SUBMIT_CREATED)
-		runner_kick(c->app->runner);
-	return wait_and_answer(c, id, outcome == SUBMIT_EXISTING, err);
+	return wait_and_answer(c, submitted.operation_id, submitted.outcome == SUBMIT_EXISTING, err);
 }

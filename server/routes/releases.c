@@ -58,18 +58,16 @@ static SUSPENDS bool submit_release(struct call *c, const struct op_kind *kind, 
 		.traceparent = c->t->traceparent,
 		.holds_lane = true,
 	};
-	enum submit_outcome outcome;
-	const char *operation_id, *document;
-	if (!operation_submit(c->t, &submission, &outcome, &operation_id, &document, err)) {
+	struct op_submitted submitted;
+	if (!runner_submit(c->t, c->app->runner, &submission, &submitted, err)) {
 		if (err_is(err, &E_operation_active))
-			call_error_member(c, "operation", document);
+			call_error_member(c, "operation", submitted.document);
 		return false;
 	}
-	if (outcome == SUBMIT_CREATED)
-		runner_kick(c->app->runner);
+	const char *document = submitted.document;
 	if (!json_parse(c->arena, document, strlen(document), "the stored operation", &operation, err))
 		return false;
-	json_set_str(c->arena, &records, "operation_id", operation_id);
+	json_set_str(c->arena, &records, "operation_id", submitted.operation_id);
 	response_header(c->rs, "Location", json_str(&operation, "poll_url", ""));
 	response_header(c->rs, "Retry-After", "2");
 	return call_accept(c, &records, document);

@@ -1,4 +1,4 @@
--- Requests for wrk. BENCH_CASE: health, read, path, unchanged, evidence. Other settings come from the environment as run.py sets them.
+-- Requests for wrk. BENCH_CASE: health, read, path, unchanged, evidence, trials. Other settings come from the environment as run.py sets them.
 local case = os.getenv("BENCH_CASE")
 local bearer = "Bearer " .. (os.getenv("BENCH_TOKEN") or "")
 local lanes = tonumber(os.getenv("BENCH_LANES") or "1")
@@ -44,15 +44,23 @@ function init()
     requests[1] = wrk.format("GET", os.getenv("BENCH_PATH") or "/v1/health", { Host = "bench" })
   elseif case == "evidence" then
     read_template()
+  elseif case == "trials" then
+    before_instance = '{"schema_version":1,"product":"' .. os.getenv("BENCH_PRODUCT") .. '","context":"' .. context .. '","instance":"'
+    head = "POST /v1/trials HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nAuthorization: " .. bearer ..
+      "\r\nIdempotency-Key: "
   else
     read_requests()
   end
 end
 
 function request()
-  if case ~= "evidence" then return requests[math.random(#requests)] end
+  if case ~= "evidence" and case ~= "trials" then return requests[math.random(#requests)] end
   sent = sent + 1
   local id = os.getenv("BENCH_RUN") .. "-" .. number .. "-" .. sent
+  if case == "trials" then
+    local trial = before_instance .. id .. '"}'
+    return head .. id .. "\r\nContent-Length: " .. #trial .. "\r\n\r\n" .. trial
+  end
   local body = before_record .. "deployment-" .. id .. before_instance .. "busy" .. math.random(0, lanes - 1) .. after_instance
   return head .. id .. "\r\nContent-Length: " .. #body .. "\r\n\r\n" .. body
 end

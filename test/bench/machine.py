@@ -47,11 +47,11 @@ def _stat(pid):
             fields = file.read().rpartition(")")[2].split()
     except OSError:
         return None
-    return int(fields[1]), (int(fields[11]) + int(fields[12])) / TICKS
+    return int(fields[1]), sum(map(int, fields[11:15])) / TICKS
 
 
 def tree(root):
-    """{pid: CPU seconds} of a process and everything below it."""
+    """{pid: CPU seconds, with those of its ended children} of a process and everything below it."""
     stats = {int(name): _stat(name) for name in os.listdir("/proc") if name.isdigit()}
     stats = {pid: stat for pid, stat in stats.items() if stat}
     members = {root: stats[root][1]} if root in stats else {}
@@ -186,6 +186,14 @@ def wrk(script, url, connections, seconds, environment, server=None, database=No
     if told["errors"]:
         raise Missing(f"{told['errors']} of {told['requests']} requests to {url} failed ({environment.get('BENCH_CASE')})")
     return load.result(told["requests"], told["us"] / 1e6, p50_us=told["p50_us"], p99_us=told["p99_us"])
+
+
+def pgbench_transactions(url, script, clients, each):
+    """So many transactions of each client, none of which may fail."""
+    command = [tool("pgbench"), url, "-n", "-M", "prepared", f"-c{clients}", "-j1", f"-t{each}", "-f", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Missing(f"pgbench said: {done.stdout}{done.stderr}")
 
 
 def pgbench(url, script, clients, seconds, variables=None, statements=1, database=None):

@@ -1,5 +1,6 @@
 """The service under measurement with everything it talks to: a private PostgreSQL that keeps its promises, the issuer double."""
 import base64
+import copy
 import importlib.machinery
 import importlib.util
 import json
@@ -24,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 LANES = 1000
 DURABLE = {
     "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "autovacuum": "on", "max_connections": "300",
-    "shared_buffers": "512MB", "max_wal_size": "8GB", "checkpoint_timeout": "30min",
+    "shared_buffers": "512MB", "max_wal_size": "8GB", "track_commit_timestamp": "on", "checkpoint_timeout": "30min",
 }
 READS = ["product_environment.read", "deployment.read", "promotion.read", "operations.read", "driver.read"]
 BODY_BYTES, RECORD_BYTES = 1500, 2048
@@ -41,6 +42,8 @@ def queries():
 
 def with_values(sql, values):
     """$1, $2, ... replaced by pgbench expressions."""
+    if len(values) != (wanted := max(int(n) for n in re.findall(r"\$([0-9]+)", sql))):
+        raise Missing(f"a statement of storage/ takes {wanted} parameters and is given {len(values)}")
     return re.sub(r"\$([0-9]+)", lambda m: values[int(m.group(1)) - 1], sql)
 
 
@@ -63,13 +66,26 @@ class Bench:
             "LAUNCHPLANE_POLICY_TOML": policy.render(github_actions=[*policy.lane_rules(), policy.workflow_rule(READS)]), "LAUNCHPLANE_STATE_DIR": str(self.directory),
             "LAUNCHPLANE_WORKERS": "1", "LAUNCHPLANE_LOG_LEVEL": "warn",
         }
-        code, out, err = run_to_end("storage", "migrate", settings=self.settings)
-        if code != 0:
-            raise Missing(f"storage migrate: {out}{err}")
+        self._migrate()
         now = int(time.time())
         self.token = self.doubles.issuer.mint(iat=now - 5, nbf=now - 5, exp=now + 6 * 3600)
         self.lane = Lane(self.doubles)
         return self.start()
+
+    def _migrate(self):
+        code, out, err = run_to_end("storage", "migrate", settings=self.settings)
+        if code != 0:
+            raise Missing(f"storage migrate: {out}{err}")
+
+    def twin(self):
+        """A second service on an empty database in the same PostgreSQL; end it with stop_service()."""
+        other = copy.copy(self)
+        other.directory = self.directory / "twin"
+        other.directory.mkdir()
+        other.database = self.cluster.url(self.cluster.create())
+        other.settings = {**self.settings, "LAUNCHPLANE_DATABASE_URL": other.database, "LAUNCHPLANE_STATE_DIR": str(other.directory)}
+        other._migrate()
+        return other.start()
 
     def start(self):
         self.service = Service(settings=self.settings, keep_log=self.log)
@@ -91,6 +107,11 @@ class Bench:
         self.stop_service()
         self.cluster.stop()
         self.doubles.stop()
+
+    def kinds(self):
+        """The operation kinds of the service that is measured."""
+        _, out, _ = run_to_end("docs", "print", "operation-kinds", settings={})
+        return re.findall(r"^## `?(\w+)", out, re.M)
 
     def connect(self):
         return psycopg.connect(self.database, autocommit=True)

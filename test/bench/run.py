@@ -31,7 +31,7 @@ from plane import LANES, Bench  # noqa: E402
 from report import Report  # noqa: E402
 
 SCRIPT = HERE / "load.lua"
-CASES = ("health", "read", "history", "evidence", "operations", "idle", "start")    # modules of cases/, in this order
+CASES = ("health", "read", "history", "evidence", "operations", "pickup", "sleepers", "held", "idle", "start")    # modules of cases/, in this order
 
 
 class Run(Report):

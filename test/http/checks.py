@@ -1,6 +1,9 @@
 """Assertions that many tests share."""
+import os
+import pathlib
 import re
 
+GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
 TRACE = re.compile(r"launchplane_req_[0-9a-f]{32}")
 
 
@@ -42,3 +45,11 @@ def assert_unauthenticated(answer):
     body = assert_rejected(answer, 401, "authentication_required")
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="Launchplane API"'
     return body
+
+
+def assert_golden(name, text):
+    """Compares with test/golden/<name>; GOLDEN_UPDATE=1 in the environment writes the file instead."""
+    path = GOLDEN / name
+    if os.environ.get("GOLDEN_UPDATE"):
+        path.write_text(text)
+    assert text == path.read_text()

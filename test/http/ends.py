@@ -116,6 +116,21 @@ def not_previewed(plane, lane, operation):
     assert previews.records()[7]["state"] == "destroyed"
 
 
+def previewed_on_its_stage(plane, lane, operation):
+    """It borrows the lane's own target: one deploy of that, and no compose service of its own."""
+    previews = Previews(plane, lane)
+    assert previews.compose() is None and list(plane.doubles.dokploy.state.composes) == [lane.compose_id]
+    assert plane.doubles.dokploy.deploys(lane.compose_id) == 1
+    assert previews.records()[7]["latest_generation_id"] == operation["result"]["records"]["generation_id"]
+
+
+def not_previewed_on_its_stage(plane, lane, operation):
+    previews = Previews(plane, lane)
+    assert list(plane.doubles.dokploy.state.composes) == [lane.compose_id]
+    assert plane.doubles.dokploy.effects("POST", "compose.delete") == 0
+    assert previews.records()[7]["state"] == "destroyed"
+
+
 # targets
 
 def created(plane, lane, operation):

@@ -235,6 +235,21 @@ def lane_with_a_preview(plane):
     return made
 
 
+def lane_with_a_stage(plane):
+    """Its previews borrow the lane's own target."""
+    made = lane(plane)
+    made.previews = preview.Previews(plane, made, staged=True).prepare()
+    made.preview_plan = made.previews.inputs("refresh")["dry_run_plan"]
+    return made
+
+
+def lane_with_a_staged_preview(plane):
+    made = lane_with_a_stage(plane)
+    assert made.previews.refresh(key="before")["status"] == "pass"
+    made.preview_plan = made.previews.inputs("destroy")["dry_run_plan"]
+    return made
+
+
 def submit_preview(plane, world):
     return plane.post(preview.APPLY, world.previews.request(world.preview_plan), key="sweep", headers=ASYNC)
 
@@ -264,6 +279,8 @@ SCENARIOS = {
                               asks("prod-rollback", lambda made: made.rollback(made.first)), ends.rolled_back),
     "preview": Scenario("odoo_preview_refresh", lane_with_previews, submit_preview, ends.previewed),
     "no-preview": Scenario("odoo_preview_destroy", lane_with_a_preview, submit_preview, ends.not_previewed),
+    "staged-preview": Scenario("odoo_preview_refresh", lane_with_a_stage, submit_preview, ends.previewed_on_its_stage),
+    "no-staged-preview": Scenario("odoo_preview_destroy", lane_with_a_staged_preview, submit_preview, ends.not_previewed_on_its_stage),
     "ship": Scenario("ship", product, submit_ship, ends.released("testing")),
     "promote": Scenario("promote", promotable, submit_promote, ends.released("prod")),
     "create": Scenario(SETUP, lane_and_server, sets_up(creation), ends.created),

@@ -34,10 +34,10 @@ NOTE_STEPS = """
     BEGIN
         INSERT INTO noted_steps (at, operation_id, fence, owner, was_released)
         VALUES (clock_timestamp(), NEW.operation_id, NEW.fence, NEW.lease_owner,
-                OLD.lease_owner <> '' AND NEW.lease_owner = '' AND NEW.updated_at = OLD.updated_at);
+                coalesce(OLD.lease_owner <> '' AND NEW.lease_owner = '' AND NEW.updated_at = OLD.updated_at, false));
         RETURN NEW;
     END $$;
-    CREATE TRIGGER noted AFTER UPDATE ON launchplane_operations FOR EACH ROW EXECUTE FUNCTION note_step();
+    CREATE TRIGGER noted AFTER INSERT OR UPDATE ON launchplane_operations FOR EACH ROW EXECUTE FUNCTION note_step();
 """
 
 

@@ -14,6 +14,7 @@ from preview import Previews
 from rehearsal import policy as policies
 from rehearsal.service import BINARY
 from rehearsal.waiting import wait_until
+from test_audit import leaves
 
 INPUTS = "/v1/drivers/odoo/artifact-publish-inputs"
 
@@ -53,7 +54,7 @@ class Devkit:
         flags = {"--context": self.lane.context, "--manifest": str(self.folder / "workspace.json"), "--devkit-root": str(self.folder / "devkit"),
                  "--image-repository": self.lane.new.repository, "--image-tag": "shop-1", **given}
         words = [word for flag, value in flags.items() if value is not None for word in (flag, value)]
-        env = {"PATH": os.environ["PATH"], "TMPDIR": str(self.temporary), "LAUNCHPLANE_DATABASE_URL": self.plane.database_url,
+        env = {"PATH": os.environ["PATH"], "PGHOST": "live-database.example.com", "DATABASE_URL": self.plane.database_url, "TMPDIR": str(self.temporary), "LAUNCHPLANE_DATABASE_URL": self.plane.database_url,
                "LAUNCHPLANE_MASTER_ENCRYPTION_KEY": self.plane.master_key}
         return subprocess.Popen([str(BINARY), "odoo-artifacts", "publish", *words, *options], env=env, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
@@ -96,6 +97,26 @@ def test_an_artifact_is_built_and_stored(devkit, lane):
     assert "step 1: building" in err and "using [redacted]" in err
 
 
+def test_the_command_is_told_in_the_audit_log_as_the_route_is(devkit, lane, plane):
+    """OART-12: who, by which command, which artifact of which lane"""
+    assert_accepted(plane.post("/v1/drivers/odoo/artifact-publish", lane.publish(lane.new)))
+    assert devkit.publish()[0] == 0
+    by_route, = leaves(plane, type="request", action="odoo_artifact_publish.write")[-1:]
+    by_command, = leaves(plane, type="command", action="odoo_artifact_publish.write")
+    assert by_command["route"] == "odoo-artifacts publish"
+    assert by_command["action"] == by_route["action"] and by_command["context"] == by_route["context"] == lane.context
+    assert by_command["records"]["artifact_id"] == lane.new.artifact_id
+    assert by_command["details"] == by_route["details"] == {"instance": "testing", "image_digest": lane.new.digest}
+    assert by_command["caller"]["type"] == "command_line" and by_command["caller"]["user"]
+
+
+@pytest.mark.parametrize("more", [{"exit": 3}, {"artifact": None}])
+def test_what_stores_nothing_is_not_told_as_stored(devkit, plane, more):
+    devkit.order(**more)
+    assert devkit.publish()[0] == 1
+    assert leaves(plane, type="command", action="odoo_artifact_publish.write") == []
+
+
 def test_secrets_reach_the_devkit_and_nobody_else(devkit, lane, plane):
     """OART-08, OART-10, OART-13: neither arguments nor environment hold them, nor what the control plane itself works with"""
     assert devkit.publish()[0] == 0
@@ -105,6 +126,7 @@ def test_secrets_reach_the_devkit_and_nobody_else(devkit, lane, plane):
     assert environment["ODOO_DB_NAME"] == "shop_testing" and environment["ODOO_ADMIN_PASSWORD"] == lane.secrets["ODOO_ADMIN_PASSWORD"]
     seen = json.dumps([notes["argv"], notes["environ"]])
     assert not any(secret in seen for secret in plane.secrets) and "LAUNCHPLANE_" not in seen and plane.database_url not in seen
+    assert "live-database" not in seen
     assert not any(secret in path.read_text(errors="ignore") for secret in lane.secrets.values()
                    for path in devkit.folder.rglob("*") if path.is_file() and path.name != "notes.json")
 
@@ -195,6 +217,9 @@ def test_inputs_are_told_without_secrets(plane, lane):
     result = body["result"]
     assert result["environment"] == {"ODOO_VERSION": "18.0"}
     assert (result["product"], result["image_repository"]) == (lane.product, lane.new.repository)
+    assert {name: value for name, value in body["records"].items() if name != "environment"} == {
+        name: value for name, value in result.items() if name != "environment"}
+    assert json.loads(body["records"]["environment"]) == result["environment"]      # records are texts
     assert assert_accepted(inputs(plane, lane, isolated=True))["result"]["image_tag"] == "shop-isolated-amd64"
     assert assert_accepted(inputs(plane, lane, product="odoo"))["result"]["image_repository"] == ""
 

@@ -6,67 +6,40 @@ while its lease holds; what is due is claimed by one.
 """
 import concurrent.futures
 import dataclasses
-import pathlib
 import random
-import re
 import time
 
-import psycopg
 import pytest
-from psycopg import sql
 
+from engine import LEASE, Engine
 from sweep import FULL
 
 ROUNDS = 10000 if FULL else 1500
 RACES = 500 if FULL else 60
-LEASE, KIND = 15000, "leased"
-FILE = pathlib.Path(__file__).resolve().parents[2] / "storage" / "operation.sql"
 SLACK = 0.5           # seconds within which the model does not judge: its clock is read beside the statement
-
-
-class Engine:
-    """One connection with the engine's statements prepared."""
-
-    def __init__(self, url):
-        self.connection = psycopg.connect(url, autocommit=True)
-        parts = re.split(r"^-- name: (\w+)$", FILE.read_text(), flags=re.M)
-        for name, text in zip(parts[1::2], parts[2::2]):
-            if name in ("operation_submit", "operation_claim", "operation_heartbeat", "operation_checkpoint", "operation_finish"):
-                self.connection.execute(f"PREPARE {name} AS {text}")
-
-    def run(self, name, *values):
-        statement = sql.SQL("EXECUTE {}({})").format(sql.Identifier(name), sql.SQL(", ").join(map(sql.Literal, values)))
-        cursor = self.connection.execute(statement)
-        return cursor.fetchall() if cursor.description else cursor.rowcount
-
-    def submit(self, operation, offset):
-        self.run("operation_submit", operation, KIND, "p", "c", operation, True, "scope", operation, "f", "work", "{}", "{}", "t",
-                 "", offset, None)
-
-    def claim(self, owner, offset, limit=1):
-        """[(operation, fence)]"""
-        return [(row[0], row[8]) for row in self.run("operation_claim", limit, owner, LEASE, offset, KIND)]
-
-    def heartbeat(self, operation, fence, offset):
-        return self.run("operation_heartbeat", operation, fence, LEASE, offset) == 1
-
-    def checkpoint(self, operation, fence, offset, delay=None):
-        return len(self.run("operation_checkpoint", operation, fence, "work", "work", f'{{"by": {fence}}}', False, delay, LEASE, 0,
-                            "", "", offset, 0, '[{"event": "step", "phase": "work", "detail": {}}]', None)) == 1
-
-    def finish(self, operation, fence, offset):
-        return len(self.run("operation_finish", operation, fence, "pass", "work", "completed", "{}", None, "", "", "[]", offset, "",
-                            "", None)) == 1
 
 
 @dataclasses.dataclass
 class Known:
     """What the model knows of an operation."""
-    due: float                # when it may be claimed: its wake-up, or the end of its lease
+    due: float                # when it may be claimed at the latest: its wake-up, or the end of its lease
+    early: float = 0          # and at the earliest, where the model cannot tell
     fence: int = 0
     leased: bool = False
     finished: bool = False
     steps: int = 0
+
+    def wakes(self, at):
+        self.early = self.due = at
+
+    def goes_on(self, now):
+        """A checkpoint under the same lease: it stays if three fifths of it are left, and is no longer than a lease may be."""
+        left = (self.due - now) / (LEASE / 1000)
+        near = SLACK / (LEASE / 1000)
+        if not 0.6 - near < left < 1 + near:
+            self.wakes(now + LEASE / 1000)
+        elif not 0.6 + near < left < 1 - near:
+            self.early, self.due = min(self.early, now + LEASE / 1000), max(self.due, now + LEASE / 1000)
 
 
 class Model:
@@ -74,15 +47,16 @@ class Model:
         self.operations = {}
 
     def submitted(self, operation, now):
-        self.operations[operation] = Known(due=now)
+        self.operations[operation] = Known(due=now, early=now)
 
     def claimed(self, got, limit, now):
         for operation, fence in got:
             known = self.operations[operation]
             assert not known.finished, f"{operation} is finished and was claimed"
             assert fence == known.fence + 1, f"{operation}: fence {known.fence} became {fence}"
-            assert known.due <= now + SLACK, f"{operation} was claimed {known.due - now:.1f} s before it was due"
-            known.fence, known.leased, known.due = fence, True, now + LEASE / 1000
+            assert known.early <= now + SLACK, f"{operation} was claimed {known.early - now:.1f} s before it was due"
+            known.fence, known.leased = fence, True
+            known.wakes(now + LEASE / 1000)
         if len(got) < limit:
             names = {operation for operation, _ in got}
             left = [name for name, known in self.operations.items()
@@ -97,7 +71,7 @@ class Model:
             assert holds, f"{operation}: a write under fence {fence} while {known}"
             assert known.due > now - SLACK, f"{operation}: a write {now - known.due:.1f} s after the lease"
         elif holds:
-            assert known.due < now + SLACK, f"{operation}: refused although the lease holds {known.due - now:.1f} s more"
+            assert known.early < now + SLACK, f"{operation}: refused although the lease holds {known.early - now:.1f} s more"
         return happened
 
 
@@ -124,12 +98,16 @@ def test_a_late_worker_writes_nothing_whatever_the_clock_does(database, seed):
             late_tries += fence != known.fence or known.due < now
             if what < 0.6:
                 if model.wrote(operation, fence, engine.heartbeat(operation, fence, offset), now):
-                    known.due = now + LEASE / 1000
+                    known.wakes(now + LEASE / 1000)
             elif what < 0.93:
                 delay = chance.choice([None, 1000, 20000])
                 if model.wrote(operation, fence, engine.checkpoint(operation, fence, offset, delay), now):
                     known.steps += 1
-                    known.leased, known.due = delay is None, now + (LEASE if delay is None else delay) / 1000
+                    known.leased = delay is None
+                    if known.leased:
+                        known.goes_on(now)
+                    else:
+                        known.wakes(now + delay / 1000)
             elif model.wrote(operation, fence, engine.finish(operation, fence, offset), now):
                 known.finished = True
             if len(held) > 60:

@@ -1,8 +1,12 @@
 """Previews of Odoo pull requests: planned, made, renewed, taken down; isolated and staged. PREV-47..68, ODOO 15, F5, F6."""
+import json
+
 import pytest
 
-from checks import assert_accepted, assert_rejected
+from checks import assert_accepted, assert_golden, assert_rejected
 from preview import APPLY, INPUTS, Previews
+from rehearsal.waiting import wait_until
+from replacement import APPLY as REPLACE
 from replacement import env_of
 
 
@@ -78,6 +82,30 @@ def test_secrets_of_prod_do_not_reach_a_preview(plane, lane, previews):
 def test_a_provider_that_cannot_be_read_blocks_the_plan(plane, previews):
     plane.doubles.dokploy.on("GET", "project.all").answer(403)
     assert "runtime_target_discovery_failed" in codes(previews.inputs()["runtime_plan"])
+
+
+@pytest.mark.parametrize("mode, code", [
+    ("clone", "runtime_strategy_not_isolated"), ("migrate_seed", "runtime_strategy_not_isolated"), ("driver", None), ("none", None)])
+def test_a_preview_with_a_lanes_data_is_not_isolated(plane, previews, mode, code):
+    """PREV-49, PREV-52: only bootstrap shares the template; what would copy data is none of the two strategies."""
+    previews.prepare(data_transport_mode=mode)
+    assert codes(previews.inputs()["runtime_plan"]) == ({code} if code else set())
+    assert code not in codes(previews.inputs("destroy")["runtime_plan"])
+
+
+@pytest.mark.parametrize("operation", ["refresh", "destroy"])
+def test_a_provider_that_lacks_what_is_needed_is_told_apart(plane, previews, operation):
+    plane.doubles.dokploy.on("GET", "project.all").answer(404)
+    result = previews.inputs(operation)
+    assert "provider_capability_missing" in codes(result["runtime_plan"])
+    assert "runtime_target_discovery_failed" not in codes(result["runtime_plan"])
+    assert "endpoint_path_missing" in codes(result["dry_run_plan"]) and "/api/project.all" in result["error_message"]
+
+
+def test_an_application_is_no_template(plane, previews):
+    plane.query("UPDATE launchplane_dokploy_targets SET payload = (payload::jsonb || '{\"target_type\": \"application\"}')::text::json")
+    result = previews.inputs()
+    assert "provider_capability_missing" in codes(result["runtime_plan"]) and "template_compose_id_missing" in codes(result["dry_run_plan"])
 
 
 def test_slug_and_images_must_agree(plane, lane, previews):
@@ -286,6 +314,120 @@ def test_a_cancelled_refresh_takes_back_what_it_made(plane, previews):
     assert operation["error_code"] == "operation_cancelled" and previews.compose() is None
 
 
+PHASES_WITH_A_COMPOSE = {
+    "create": ("POST", "compose.create", 0), "environment": ("POST", "compose.update", 0), "domain": ("POST", "compose.update", 1),
+    "deploy": ("POST", "domain.create", 0), "deploy_wait": ("POST", "compose.deploy", 0)}
+
+
+@pytest.mark.parametrize("phase", PHASES_WITH_A_COMPOSE)
+def test_a_compose_service_that_somebody_deletes_meanwhile_is_told(plane, previews, phase):
+    """Deleted in Dokploy by hand while the refresh stands before that phase: it ends, names it, and leaves nothing."""
+    method, procedure, earlier = PHASES_WITH_A_COMPOSE[phase]
+    rule = previews.dokploy.on(method, procedure).after(earlier).hold_after().times(1)
+    operation_id = previews.submit(previews.inputs()["dry_run_plan"])
+    plane.run_until(operation_id, rule.reached.is_set, "the call")
+    compose_id = previews.compose()["composeId"]
+    del previews.dokploy.state.composes[compose_id]
+    rule.release()
+    operation = plane.finish(operation_id)
+    assert operation["status"] == "fail", operation
+    assert "odoo-tenant-shop-pr-7 is not in Dokploy any more" in operation["error_message"], operation["error_message"]
+    assert operation["result"]["rollback_errors"] == [] and previews.compose() is None
+    assert previews.generations()[0]["state"] == "failed"
+    plane.pass_time(seconds=5)
+    assert previews.refresh(key="again")["status"] == "pass"
+
+
+@pytest.mark.parametrize("procedure", ["compose.create", "domain.create", "compose.deploy"])
+def test_a_call_that_takes_effect_after_its_connection_went_is_found(plane, previews, procedure):
+    """Dokploy times out after accepting: what arrives late is not asked for a second time."""
+    rule = previews.dokploy.on("POST", procedure).drop_late().times(1)
+    operation_id = previews.submit(previews.inputs()["dry_run_plan"])
+    plane.run_until(operation_id, rule.reached.is_set, "the call")
+    rule.release()
+    operation = plane.finish(operation_id)
+    assert operation["status"] == "pass", operation
+    row = previews.compose()
+    assert previews.dokploy.deploys(row["composeId"]) == 1
+    assert [domain["host"] for domain in previews.dokploy.domains_of(row["composeId"])] == ["pr-7.previews.example.com"]
+
+
+def smoke_of(plane, lane, previews, artifact=None):
+    plan = previews.inputs(artifact=artifact, preview_url=lane.doubles.odoo.url)["dry_run_plan"]
+    return plane.finish(previews.submit(
+        plan, artifact=artifact, smoke_check=True, health_path="/launchplane/health", timeout_seconds=60))
+
+
+def test_a_container_that_serves_the_old_artifact_does_not_pass(plane, lane, previews):
+    """F8: Dokploy says done; what answers is the generation before. What was there stays there."""
+    assert smoke_of(plane, lane, previews)["status"] == "pass"
+    plane.pass_time(seconds=5)
+    previews.dokploy.on("POST", "compose.deploy").lie("old_snapshot").times(1)
+    operation = smoke_of(plane, lane, previews, artifact=lane.old)
+    assert (operation["status"], operation["error_code"]) == ("fail", "verification_failed"), operation
+    assert "mismatch" in operation["error_message"] and "artifact_id" in operation["error_message"]
+    assert previews.compose() is not None
+    assert [g["state"] for g in previews.generations()] == ["ready", "failed"]
+    assert previews.records()[7]["serving_generation_id"] == previews.generations()[0]["generation_id"]
+
+
+@pytest.mark.parametrize("identity, status", [("missing", "pass"), ("malformed", "fail"), ("deployed", "pass")])
+def test_an_identity_is_advice_unless_it_is_wrong(plane, lane, previews, identity, status):
+    lane.doubles.odoo.face("127.0.0.1").identity = identity
+    assert smoke_of(plane, lane, previews)["status"] == status
+
+
+def test_a_slow_start_is_waited_for(plane, lane, previews):
+    lane.doubles.odoo.face("127.0.0.1").start_seconds = 40
+    assert smoke_of(plane, lane, previews)["status"] == "pass"
+
+
+@pytest.mark.parametrize("when", ["queued", "running"])
+def test_dokploy_restarts_in_the_middle_of_the_deploy(plane, previews, when):
+    """It forgets its queue and cancels what runs: the refresh fails with that, and takes back what it made."""
+    if when == "queued":
+        previews.dokploy.queue_seconds = 10**6
+    else:
+        previews.dokploy.deploy_seconds = 10**6
+    rule = previews.dokploy.on("GET", "deployment.allByCompose").hold_before().times(1)
+    operation_id = previews.submit(previews.inputs()["dry_run_plan"], timeout_seconds=120)
+    plane.run_until(operation_id, rule.reached.is_set, "the wait")
+    if when == "running":
+        wait_until(lambda: previews.dokploy.queue.current, "the deploy to begin")
+    previews.dokploy.restart()
+    rule.release()
+    operation = plane.finish(operation_id)
+    assert operation["status"] == "fail" and operation["error_code"] in ("upstream_lost", "deploy_failed"), operation
+    assert previews.compose() is None
+
+
+CANCELLED_AT = {
+    "create": ("POST", "compose.create", 0), "source": ("POST", "compose.update", 0), "environment": ("POST", "compose.update", 1),
+    "domain": ("POST", "domain.create", 0)}
+
+
+@pytest.mark.parametrize("phase", CANCELLED_AT)
+def test_a_cancel_in_each_phase_before_the_deploy_leaves_nothing(plane, previews, phase):
+    method, procedure, earlier = CANCELLED_AT[phase]
+    rule = previews.dokploy.on(method, procedure).after(earlier).hold_after().times(1)
+    operation_id = previews.submit(previews.inputs()["dry_run_plan"])
+    plane.run_until(operation_id, rule.reached.is_set, "the call")
+    assert_accepted(plane.post(f"/v1/operations/{operation_id}/cancel", {"reason": "wrong branch"}))
+    rule.release()
+    operation = plane.finish(operation_id)
+    assert (operation["status"], operation["error_code"]) == ("fail", "operation_cancelled"), operation
+    assert previews.compose() is None and previews.dokploy.effects("POST", "compose.deploy") == 0
+
+
+def test_a_cancel_after_the_deploy_was_asked_for_waits_for_its_end(plane, previews):
+    rule = previews.dokploy.on("POST", "compose.deploy").hold_after().times(1)
+    operation_id = previews.submit(previews.inputs()["dry_run_plan"])
+    plane.run_until(operation_id, rule.reached.is_set, "the call")
+    assert_accepted(plane.post(f"/v1/operations/{operation_id}/cancel", {"reason": "too late"}))
+    rule.release()
+    assert plane.finish(operation_id)["status"] == "pass" and previews.compose() is not None
+
+
 # taking down
 
 def test_a_destroy_leaves_nothing_and_says_so(plane, lane, previews):
@@ -318,6 +460,32 @@ def test_a_preview_that_somebody_deleted_can_be_destroyed(plane, previews):
     del previews.dokploy.state.composes[previews.compose()["composeId"]]
     assert plane.finish(previews.submit(plan))["status"] == "pass"
     assert previews.records()[7]["state"] == "destroyed"
+
+
+@pytest.mark.parametrize("gone", ["compose", "domain"])
+def test_what_goes_while_the_destroy_is_at_work_is_clean(plane, previews, gone):
+    previews.refresh()
+    plane.pass_time(seconds=5)
+    state, compose_id = previews.dokploy.state, previews.compose()["composeId"]
+    rule = previews.dokploy.on("GET", "domain.byComposeId").hold_after().times(1)
+    operation_id = previews.submit(previews.inputs("destroy")["dry_run_plan"])
+    plane.run_until(operation_id, rule.reached.is_set, "the look at the domains")
+    for row in previews.dokploy.domains_of(compose_id):
+        del state.domains[row["domainId"]]
+    if gone == "compose":
+        del state.composes[compose_id]
+    rule.release()
+    operation = plane.finish(operation_id)
+    assert operation["status"] == "pass" and previews.records()[7]["state"] == "destroyed", operation
+
+
+def test_a_second_destroy_finds_nothing_and_passes(plane, previews):
+    previews.refresh()
+    plane.pass_time(seconds=5)
+    plan = previews.inputs("destroy")["dry_run_plan"]
+    first, second = previews.submit(plan, key="a"), previews.submit(plan, key="b")
+    assert [plane.finish(one)["status"] for one in (first, second)] == ["pass", "pass"]
+    assert previews.dokploy.effects("POST", "compose.delete") == 1 and previews.records()[7]["state"] == "destroyed"
 
 
 def test_a_destroy_that_fails_leaves_the_preview_recorded(plane, previews):
@@ -380,6 +548,64 @@ def test_two_refreshes_at_once_are_one_preview(plane, previews):
     assert previews.dokploy.effects("POST", "compose.create") == 1
 
 
+# evidence
+
+def spoil(plane):
+    """The preview's record cannot be read any more; how to mend it."""
+    (row,) = plane.query("SELECT preview_id, payload FROM launchplane_preview_records")
+    plane.query("UPDATE launchplane_preview_records SET payload = '{}'")
+    return lambda: plane.query("UPDATE launchplane_preview_records SET payload = %s", json.dumps(row["payload"]))
+
+
+def spoiled_while_at_work(plane, previews, operation):
+    """An operation whose record was spoilt at its last call to the provider."""
+    last = ("POST", "compose.delete") if operation == "destroy" else ("GET", "deployment.allByCompose")
+    if operation == "destroy":
+        previews.refresh()
+        plane.pass_time(seconds=5)
+    rule = previews.dokploy.on(*last).hold_after().times(1)
+    operation_id = previews.submit(previews.inputs(operation)["dry_run_plan"])
+    plane.run_until(operation_id, rule.reached.is_set, "the call")
+    mend = spoil(plane)
+    rule.release()
+    return operation_id, mend
+
+
+@pytest.mark.parametrize("operation, state", [("refresh", "pending"), ("destroy", "destroyed")])
+def test_a_record_that_cannot_be_read_for_a_while_is_waited_for(plane, previews, operation, state):
+    operation_id, mend = spoiled_while_at_work(plane, previews, operation)
+    plane.run_until(operation_id, lambda: "evidence_unreadable" in [
+        row["event"] for row in plane.query("SELECT event FROM launchplane_operation_events WHERE operation_id = %s", operation_id)],
+        "a look at the record")
+    mend()
+    ended = plane.finish(operation_id)
+    assert (ended["status"], ended["result"]["rollback_errors"]) == ("pass", []), ended
+    assert previews.records()[7]["state"] == state
+
+
+@pytest.mark.parametrize("operation", ["refresh", "destroy"])
+def test_a_record_that_stays_unreadable_is_told_and_nothing_passes(plane, previews, operation):
+    """What is at the provider and what the records say differ: the operation may not call that a pass."""
+    operation_id, mend = spoiled_while_at_work(plane, previews, operation)
+    ended = plane.finish(operation_id)
+    assert (ended["status"], ended["error_code"], ended["result"]["status"]) == ("fail", "preview_evidence_failed", "fail"), ended
+    assert f"{operation} it again" in ended["error_message"]
+    assert ended["result"]["rollback_errors"][0].startswith("evidence: ")
+    assert (previews.compose() is None) is (operation == "destroy")
+    mend()
+    plane.pass_time(seconds=5)
+    again = plane.finish(previews.submit(previews.inputs(operation)["dry_run_plan"], key="again"))
+    assert again["status"] == "pass", again
+
+
+def test_a_failure_whose_record_stays_unreadable_keeps_its_own_cause(plane, previews):
+    previews.dokploy.on("POST", "compose.deploy").lie("deploy_error").times(1)
+    operation_id, _ = spoiled_while_at_work(plane, previews, "refresh")
+    ended = plane.finish(operation_id)
+    assert (ended["status"], ended["error_code"]) == ("fail", "deploy_failed"), ended
+    assert ended["result"]["rollback_errors"][0].startswith("evidence: ") and previews.compose() is None
+
+
 # staged
 
 def test_a_staged_preview_borrows_the_template_and_gives_back_only_its_domain(plane, lane, staged):
@@ -401,6 +627,33 @@ def test_a_staged_preview_borrows_the_template_and_gives_back_only_its_domain(pl
     assert lane.compose_id in staged.dokploy.state.composes
     assert staged.dokploy.sent("POST", "compose.delete") == []
     assert staged.records()[7]["state"] == "destroyed"
+
+
+def test_the_staged_compose_file_is_as_agreed(plane, lane, staged):
+    """PREV-54: routers of the lane and of the preview, no port on the docker host; all else as in the lane's own."""
+    assert staged.refresh()["status"] == "pass"
+    assert_golden("compose_staged_preview.yml", staged.dokploy.compose(lane.compose_id)["composeFile"])
+
+
+@pytest.mark.parametrize("procedure", ["compose.update", "domain.create", "compose.deploy"])
+@pytest.mark.parametrize("how", ["drop_before", "drop_after", "answer"])
+def test_one_failed_call_of_a_staged_refresh_is_gone_over_again(plane, lane, staged, procedure, how):
+    rule = staged.dokploy.on("POST", procedure).times(1)
+    rule.answer(503) if how == "answer" else getattr(rule, how)()
+    assert staged.refresh()["status"] == "pass"
+    assert staged.dokploy.deploys(lane.compose_id) == 1 and len(staged.dokploy.domains_of(lane.compose_id)) == 2
+
+
+def test_a_staged_preview_and_its_lane_do_not_work_at_once(plane, lane, staged):
+    """PREV-53, PREV-68: one target, one operation; one preview at a time."""
+    rule = staged.dokploy.on("POST", "compose.update").hold_before().times(1)
+    plan = staged.inputs()["dry_run_plan"]
+    first = staged.submit(plan, key="a")
+    plane.run_until(first, rule.reached.is_set, "the call")
+    busy = assert_rejected(plane.post(REPLACE, lane.replacement(), key="r"), 409, "odoo_stable_target_replacement_operation_active")
+    assert busy["operation"]["operation_id"] == first
+    rule.release()
+    assert plane.finish(first)["status"] == "pass"
 
 
 def test_a_staged_destroy_never_takes_a_stable_host(plane, lane, staged):

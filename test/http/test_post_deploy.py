@@ -4,6 +4,8 @@ import concurrent.futures
 import pytest
 
 from checks import assert_accepted, assert_rejected
+from cli import Cli
+from kinds import instant
 from lane_work import ASYNC, POST_DEPLOY, mutations, operated, post_deploy, post_deploy_request, put_overrides, stored_overrides
 from rehearsal import policy as policies
 from rehearsal.lane import Lane
@@ -214,3 +216,40 @@ def test_without_a_target_it_fails_before_the_provider(plane, doubles):
     answer = operated(plane, POST_DEPLOY, post_deploy_request(lane), "k")
     assert "target setup" in answer["result"]["error_message"]
     assert mutations(plane) == []
+
+
+# the overlay of one run: odoo 8.2 step 3
+
+def scripts(plane):
+    return [seen.sent["script"] for seen in plane.doubles.dokploy.requests if seen.procedure in ("schedule.create", "schedule.update")]
+
+
+def test_an_overlay_reaches_the_run_alone(plane, lane):
+    body = post_deploy_request(lane)
+    body["post_deploy"]["env_overlay"] = {"ODOO_FILESTORE_PATH": "/volumes/elsewhere", "ODOO_DB_NAME": "shop_copy"}
+    before = live_env(plane, lane)
+    assert operated(plane, POST_DEPLOY, body, "k")["result"]["post_deploy_status"] == "pass"
+    script, = scripts(plane)
+    assert "/volumes/elsewhere" in script and "database_name='shop_copy'" in script
+    assert live_env(plane, lane) == before
+
+
+@pytest.mark.parametrize("key", ["ODOO_DB_PASSWORD", "DOKPLOY_TOKEN", "ODOO_INSTALL_MODULES"])
+def test_other_keys_of_an_overlay_are_refused(shared_plane, shared_lane, key):
+    body = post_deploy_request(shared_lane)
+    body["post_deploy"]["env_overlay"] = {key: "x"}
+    assert_rejected(shared_plane.post(POST_DEPLOY, body), 400, "invalid_request", f"post_deploy.env_overlay.{key}")
+
+
+def test_an_overlay_file_from_the_command_line(plane, lane, tmp_path):
+    """The provider's own address and token in the file are left out, never sent."""
+    cli, env = Cli(plane), tmp_path / "overlay.env"
+    env.write_text("DOKPLOY_HOST=https://dokploy.example.com\nDOKPLOY_TOKEN = never-to-be-sent\nODOO_FILESTORE_PATH=/volumes/elsewhere\n")
+    plane.secrets.append("never-to-be-sent")
+    words = ("odoo-targets", "post-deploy", "--product", lane.product, "--context", "shop", "--instance", "testing")
+    instant(plane)
+    assert cli(*words, "--env-file", str(env), "--json").json()["result"]["post_deploy_status"] == "pass"
+    assert "/volumes/elsewhere" in scripts(plane)[0]
+    env.write_text("ODOO_DB_PASSWORD=x\n")
+    refused = cli(*words, "--env-file", str(env))
+    assert refused.code != 0 and "env_overlay.ODOO_DB_PASSWORD" in refused.err

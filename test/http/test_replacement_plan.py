@@ -2,6 +2,7 @@
 import pytest
 
 from checks import assert_accepted, assert_rejected
+from cli import bare
 from rehearsal.lane import Artifact, Lane
 from replacement import PLAN, plan
 
@@ -234,7 +235,9 @@ def test_the_flag_alone_does_not_make_missing_volumes_intended(plane, new_lane):
     new_lane.create_in_dokploy(running=False)
     new_lane.prepare(plane)
     blocked(plan(plane, new_lane, allow_empty_data=True), "ODOO_DB_VOLUME")
-    blocked(plan(plane, new_lane, **{**REBUILD, "confirmation": "other"}), "ODOO_DB_VOLUME")
+    unproved = plan(plane, new_lane, **{**REBUILD, "confirmation": "other"})
+    blocked(unproved, "confirmation")
+    assert {step["step_id"]: step["status"] for step in unproved["steps"]}["volume-contract"] == "blocked"
     assert plan(plane, new_lane, **REBUILD)["plan_status"] == "ready"
 
 
@@ -313,3 +316,19 @@ def test_replace_and_cutover_can_be_planned(plane, lane):
     result = plan(plane, lane, strategy="replace-and-cutover")
     assert result["strategy"] == "replace-and-cutover"
     assert result["expected_next_target_name"]
+
+
+def test_the_plan_from_the_database_itself(plane, lane):
+    """TREP-01, TREP-04, TREP-11"""
+    words = ("odoo-targets", "replacement-plan", "--product", lane.product, "--instance", "testing",
+             "--artifact-id", lane.new.artifact_id, "--source-git-ref", lane.new.source_commit)
+    before = plane.counts()
+    printed = bare(*words, LAUNCHPLANE_DATABASE_URL=plane.database_url, LAUNCHPLANE_MASTER_ENCRYPTION_KEY=plane.master_key)
+    assert printed.code == 0, printed
+    plane.answers.append(printed.out)
+    assert printed.json() == plan(plane, lane)
+    assert plane.doubles.dokploy.mutations() == []
+    assert plane.counts() == before
+    unknown = bare(*words[:3], "nobody", *words[4:], LAUNCHPLANE_DATABASE_URL=plane.database_url,
+                   LAUNCHPLANE_MASTER_ENCRYPTION_KEY=plane.master_key)
+    assert unknown.code == 1 and "nobody" in unknown.err

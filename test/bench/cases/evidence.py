@@ -1,5 +1,6 @@
 """POST of deployment evidence, 1.5 KB, answered after the commit (P3): beside pgbench running the same statement, the fastify
 peer, and a commit of one small row."""
+import re
 import statistics
 
 from plane import LANES, queries, with_values
@@ -9,12 +10,14 @@ NOW = "'2026-01-01T00:00:00Z'"
 
 
 def statement(run, k):
-    """The service's own statement with pgbench's variables; k tells those of several in a transaction apart."""
+    """The service's own statement with one item of pgbench's variables; k tells those of several in a transaction apart. Each
+    inventory differs from the one before, as in life: the version that it replaces is kept."""
     key, instance = f"('k' || :key{k})", f"('busy' || :lane{k})"
     values = [f"('idempotency-' || :key{k})", ":scope", "'/v1/evidence/deployments'", key, ":fingerprint", ":trace", NOW,
               ":answer", f"('deployment-' || :key{k})", f"'{run.bench.lane.context}'", instance, "'artifact-shop-0001'",
-              "'" + "a" * 40 + "'", NOW, "'2026-01-01T00:01:00Z'", ":deployment", ":inventory", ":leaf"]
-    return " ".join(with_values(queries()["deployment_evidence_store"], values).split()) + ";\n"
+              "'" + "a" * 40 + "'", NOW, "'2026-01-01T00:01:00Z'", ":deployment", f"replace(:inventory, '@KEY@', :key{k}::text)", ":leaf"]
+    one = [f"ARRAY[{value}]" for value in values]
+    return " ".join(with_values(queries()["deployment_evidence_store"], one).split()) + ";\n"
 
 
 class Scripts:
@@ -23,6 +26,7 @@ class Scripts:
     def __init__(self, run):
         directory = run.bench.directory
         idempotency, deployment, inventory, scope, leaf = run.bench.last_write()
+        inventory = re.sub(r'("deployment_record_id":")[^"]*', r"\1@KEY@", inventory)
         self.variables = {"answer": idempotency, "deployment": deployment, "inventory": inventory, "scope": scope, "leaf": leaf,
                           "fingerprint": "0" * 64, "trace": "launchplane_req_" + "0" * 32}
         self.one, self.untold = directory / "write.sql", directory / "untold.sql"

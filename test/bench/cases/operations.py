@@ -1,119 +1,154 @@
-"""How soon an operation starts after it was submitted, and how many are claimed and ended a second."""
-import select
+"""Operations of three durable phases, from submission to pass (P4), beside job queues that run three jobs for the same work.
+
+The kind "trial" does nothing, so what is measured is the engine. "By SQL": pgbench sends the engine's submitting statement, one
+operation a commit, and the service hears of them by NOTIFY. Peers are given one job at a time by as many submitters.
+"""
+import json
 import statistics
+import subprocess
 import time
 import uuid
 
+import machine
+import peers
+from engine import submission
 from machine import Missing
-from plane import queries
-from rehearsal.api import accepted
+from plane import queries, with_values
 
-APPLY = "/v1/drivers/odoo/target-replacement-apply"
-ID = "odoo_stable_target_replacement_operation_id"
-# A lane without its records: the operation's first phase finds out and the operation ends; no provider is asked.
-COPY = """INSERT INTO launchplane_operations
-    (operation_id, kind, product, context, instance, holds_lane, status, phase, request, state, created_at, updated_at, next_run_at)
-SELECT %(prefix)s || n, kind, product, context, %(prefix)s || n, true, 'pending', %(phase)s, request, '{}',
-       clock_timestamp(), clock_timestamp(), clock_timestamp()
-  FROM launchplane_operations, generate_series(1, %(count)s::int) n WHERE operation_id = %(like)s"""
-FIRST_EVENT = """INSERT INTO launchplane_operation_events (operation_id, seq, event)
-SELECT operation_id, 1, 'submitted' FROM launchplane_operations WHERE starts_with(operation_id, %(prefix)s)"""
-LATENCY = """SELECT 1000 * extract(epoch FROM started_at - created_at)::float8 FROM launchplane_operations
- WHERE operation_id = %s AND status IN ('pass', 'fail')"""
+KIND, PHASE, SUBMITTERS = "trial", "first", 16
+LEFT = "SELECT count(*) FROM launchplane_operations WHERE status IN ('pending', 'running')"
+PEERS = [    # name, script, settings, how many times as many operations we want
+    ("graphile-worker, 10 at a time", "graphile.mjs", {"CONCURRENCY": "10"}, 2),
+    ("graphile-worker, its batching", "graphile.mjs", {"CONCURRENCY": "24", "LOCAL_QUEUE": "500", "COMPLETE_DELAY_MS": "0"}, 2),
+    ("pg-boss, 4 loops", "pgboss.mjs", {"LOOPS": "4", "BATCH": "1"}, 5),
+    ("pg-boss, 4 loops, 10 at a time", "pgboss.mjs", {"LOOPS": "4", "BATCH": "10"}, 5),
+]
 
 
-def _wait(what, condition, seconds=60):
+def trial(bench, instance):
+    """The body of POST /v1/trials."""
+    return {"schema_version": 1, "product": bench.lane.product, "context": bench.lane.context, "instance": instance}
+
+
+def check_kind(bench):
+    if KIND not in bench.kinds():
+        raise Missing(f"the service has no operation kind {KIND}: `./ci/run bench` builds one that has")
+
+
+def _quoted(value):
+    if value is None:
+        return "NULL"
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+
+
+def submission_of(bench, name):
+    """What HTTP would submit as this operation, by parameter of operation_submit."""
+    leaf = json.dumps({"v": 1, "at": "2026-01-01T00:00:00Z", "type": "request", "event": "accepted", "route": "POST /v1/trials",
+                       "product": bench.lane.product, "context": bench.lane.context, "kind": KIND, "padding": "x" * 500})
+    return {"kind": KIND, "product": bench.lane.product, "context": bench.lane.context, "instance": name, "idempotency_key": name,
+            "idempotency_scope": "bench", "phase": PHASE, "request": json.dumps(trial(bench, "bench")), "leaf": leaf,
+            "actor": json.dumps({"repository": "example-org/odoo-tenant-shop"}), "trace_id": "launchplane_req_" + "0" * 32,
+            "request_fingerprint": "0" * 64}
+
+
+def submitting(bench, prefix):
+    """A pgbench script: one new operation on a lane of its own."""
+    values = submission(operation_id="@ID@", **submission_of(bench, "@ID@"))
+    identity = f"('{prefix}' || :client_id || '-' || :n)"
+    texts = [identity if value == "@ID@" else _quoted(value) for value in values]
+    path = bench.directory / "submit.sql"
+    sql = " ".join(with_values(queries()["operation_submit"], texts).split())
+    path.write_text(f"\\set n random(1, 9000000000000000000)\n{sql};\n", encoding="utf-8")
+    return path
+
+
+def wait_until_passed(connection, others=0, seconds=120):
     until = time.monotonic() + seconds
-    while not (value := condition()):
+    while left := connection.execute(LEFT).fetchone()[0] - others:
         if time.monotonic() > until:
-            raise Missing(f"after {seconds} s still waiting for {what}")
-        time.sleep(0.002)
-    return value
+            raise Missing(f"{left} operations have not ended after {seconds} s")
+        time.sleep(0.02)
 
 
-def _through_http(bench, connection, count):
-    """Milliseconds from the submitting statement to the claim, both by PostgreSQL's clock."""
-    found = []
-    for _ in range(count):
-        answer = accepted(bench.api.post(APPLY, bench.lane.replacement(), key=uuid.uuid4().hex))
-        identity = answer["records"][ID]
-        found.append(_wait("an operation to end", lambda: connection.execute(LATENCY, [identity]).fetchone())[0])
-    return found, identity
+def _check_passed(connection, prefix, count):
+    passed = connection.execute("SELECT count(*) FROM launchplane_operations WHERE starts_with(operation_id, %s) AND status = 'pass'"
+                                " AND state ->> 'steps' = '3'", [prefix]).fetchone()[0]
+    if passed != count:
+        raise Missing(f"{passed} of {count} operations have passed")
 
 
-def _through_sql(connection, like, count):
-    """The same, submitted by another process: the service hears of it by NOTIFY."""
-    row = connection.execute(
-        "SELECT kind, product, context, request::text, actor::text FROM launchplane_operations WHERE operation_id = %s",
-        [like]).fetchone()
-    kind, product, context, request, actor = row
-    phase = connection.execute("SELECT phase FROM launchplane_operations WHERE operation_id = %s", [like]).fetchone()[0]
-    names = [f"${n}" for n in range(15, 0, -1)]
-    statement = queries()["operation_submit"].replace("%", "%%")
-    for name in names:
-        statement = statement.replace(name, f"%(p{name[1:]})s")
-    found = []
-    for _ in range(count):
-        identity = f"bench-{uuid.uuid4().hex}"
-        values = [identity, kind, product, context, identity, True, "", None, "", phase, request, actor, "", "", 0]
-        connection.execute(statement, {f"p{n}": value for n, value in enumerate(values, 1)})
-        found.append(_wait("an operation to end", lambda: connection.execute(LATENCY, [identity]).fetchone())[0])
-    return found, phase
+def by_sql(bench, connection, count, others=0):
+    """{per_s, and CPU an operation} of count operations, from the first submission to the last pass; others stay unfinished."""
+    prefix = f"sql-{uuid.uuid4().hex[:8]}-"
+    script = submitting(bench, prefix)
+    load, at = machine.Load(bench.supervisor_pid, bench.postmaster), time.monotonic()
+    machine.pgbench_transactions(bench.database, script, SUBMITTERS, count // SUBMITTERS)
+    wait_until_passed(connection, others)
+    result = load.result(count, time.monotonic() - at)
+    _check_passed(connection, prefix, count // SUBMITTERS * SUBMITTERS)
+    return result
 
 
-def _commit_and_notify(bench, count):
-    """Milliseconds from sending a one-row insert with NOTIFY to its arrival at another client: no submission can be faster."""
-    found = []
-    with bench.connect() as listener, bench.connect() as speaker:
-        speaker.execute("CREATE TABLE IF NOT EXISTS bench_notified (id bigserial PRIMARY KEY, body text)")
-        listener.execute("LISTEN bench")
-        for _ in range(count):
-            at = time.monotonic()
-            speaker.execute("WITH i AS (INSERT INTO bench_notified (body) VALUES (repeat('x', 500)) RETURNING id)"
-                            " SELECT pg_notify('bench', id::text) FROM i")
-            select.select([listener.fileno()], [], [], 5)
-            listener.pgconn.consume_input()
-            while listener.pgconn.notifies():
-                pass
-            found.append(1000 * (time.monotonic() - at))
-    return found
+def by_http(bench, connection, run, seconds):
+    """The same by POST: as many as come within the time."""
+    before = connection.execute("SELECT count(*) FROM launchplane_operations WHERE kind = %s AND status = 'pass'", [KIND]).fetchone()[0]
+    load, at = machine.Load(bench.supervisor_pid, bench.postmaster), time.monotonic()
+    _, _, told = run.ask("trials", 64, BENCH_PRODUCT=bench.lane.product)
+    wait_until_passed(connection)
+    passed = connection.execute("SELECT count(*) FROM launchplane_operations WHERE kind = %s AND status = 'pass'", [KIND]).fetchone()[0]
+    result = load.result(passed - before, time.monotonic() - at)
+    if passed - before < told["per_s"] * seconds * 0.9:
+        raise Missing(f"{passed - before} operations passed of {told['per_s'] * seconds:.0f} accepted")
+    return {**result, "p50_us": told["p50_us"], "p99_us": told["p99_us"]}
 
 
-def _drain(connection, like, phase, count):
-    """Operations claimed, failed in their first phase and ended, a second."""
-    prefix = f"drain-{uuid.uuid4().hex[:8]}-"
-    values = {"prefix": prefix, "phase": phase, "count": count, "like": like}
-    with connection.transaction():
-        connection.execute(COPY, values)
-        connection.execute(FIRST_EVENT, values)
-        connection.execute("NOTIFY launchplane_operations")
-    at = time.monotonic()
-    left = "SELECT count(*) = 0 FROM launchplane_operations WHERE status IN ('pending', 'running')"
-    _wait("the operations to end", lambda: connection.execute(left).fetchone()[0])
-    return count / (time.monotonic() - at)
+def by_peer(bench, script, count, **environment):
+    """What a script of test/bench/peers says, in a database of its own."""
+    database = bench.cluster.url(bench.cluster.create())
+    process = peers.spawn(script, {"DATABASE_URL": database, "N": str(count), "SUBMITTERS": str(SUBMITTERS), **environment},
+                          stdout=subprocess.PIPE, text=True)
+    with process:
+        if process.stdout.readline() != "ready\n":
+            raise Missing(f"{script} does not start")
+        load = machine.Load(process.pid, bench.postmaster)
+        told = json.loads(process.stdout.readline() or '{"done": 0}')
+        if told["done"] != count:
+            raise Missing(f"{script} did {told['done']} of {count}")
+        return {**load.result(count, count / told["per_s"]), "waits_ms": told.get("waits_ms", [])}
 
 
-def _percentile(values, p):
-    return sorted(values)[min(len(values) - 1, int(len(values) * p / 100))]
+def graphile_absent(run, what):
+    """Whether this machine has no peers, which the table then says."""
+    try:
+        peers.installed()
+    except peers.Absent as why:
+        run.skip(what, why.args[0])
+        return True
+    return False
 
 
 def measure(run):
     bench, quick = run.bench, run.options.quick
-    count, many = (100, 500) if quick else (400, 3000)
-    accepted(bench.api.post("/v1/product-profiles", bench.lane.profile()))
+    check_kind(bench)
+    count = 1600 if quick else 8000
+    beside = [] if graphile_absent(run, "operations beside job queues") else PEERS
     with bench.connect() as connection:
-        http, like = _through_http(bench, connection, count)
-        sql, phase = _through_sql(connection, like, count)
-        notify = _commit_and_notify(bench, count)
-        drained = [_drain(connection, like, phase, many) for _ in range(run.options.rounds)]
-    run.put("operations", "service", 1, {"http_ms": http, "sql_ms": sql, "drained_per_s": drained})
-    run.put("operations", "notify", 1, {"ms": notify})
-    for what, values in (("submitted over HTTP to the same process", http), ("submitted by another process", sql)):
-        run.row(f"operation {what}: submit to claim", "a one-row insert with NOTIFY, until another client has it",
-                statistics.median(values) / statistics.median(notify), p50_us=1000 * statistics.median(values),
-                p99_us=1000 * _percentile(values, 99))
-    per_s = statistics.median(drained)
-    limit = ("evidence", "pgbench", (16, run.options.connections[-1]))
-    known = limit in run.measured
-    run.row(f"operations claimed and ended, {many} waiting", "pgbench, evidence statement, 16 clients" if known else "-",
-            per_s / run.median(*limit, "per_s") if known else None, note=f"{per_s:.0f}/s")
+        by_sql(bench, connection, 320)    # prepares statements, grows the pool
+        programs = [lambda: ("service", 0, by_sql(bench, connection, count)),
+                    lambda: ("service, HTTP", 0, by_http(bench, connection, run, run.options.seconds))]
+        for name, script, environment, _ in beside:
+            programs.append(lambda name=name, script=script, environment=environment:
+                            (name, 0, by_peer(bench, script, count, **environment)))
+        run.rounds("operations", *programs)
+    if not beside:
+        return
+    for way, mine in (("by SQL", "service"), ("over HTTP, 64 connections", "service, HTTP")):
+        for name, _, _, least in beside:
+            pairs = list(zip(run.of("operations", mine, 0, "per_s"), run.of("operations", name, 0, "per_s")))
+            run.row(f"operations of 3 durable phases submitted {way}, until passed", f"{name}, 3 jobs an operation",
+                    [one / other for one, other in pairs], goal="P4", at_least=least,
+                    work_ratio=statistics.median(one / other for one, other in zip(
+                        run.of("operations", mine, 0, "work_us"), run.of("operations", name, 0, "work_us"))),
+                    server_us=run.median("operations", mine, 0, "server_us"),
+                    postgresql_us=run.median("operations", mine, 0, "postgresql_us"),
+                    note=f"{statistics.median(one for one, _ in pairs):.0f}/s beside {statistics.median(other for _, other in pairs):.0f}/s")

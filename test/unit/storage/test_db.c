@@ -232,6 +232,95 @@ static void writes_of_one_key_keep_their_order_and_do_not_deadlock(void **state)
 	scratch_run(state, NULL, check_order);
 }
 
+/* ---- many at once ---- */
+
+/* together tells how many items its statement had. A negative number is refused by the table. */
+static const struct query insert_many = {
+	.name = "insert_many",
+	.sql = "with g as (select * from unnest($1::text[], $2::text[]) with ordinality as g(k, v, n)),"
+	       " i as (insert into crowd select k, v::int, count(*) over () from g"
+	       "       on conflict (k) do update set v = excluded.v, together = excluded.together)"
+	       " select n, k, v from g order by n",
+	.n_params = 2,
+	.writes = true,
+	.is_many = true,
+};
+static const char make_crowd[] = "create table crowd (k text primary key, v int check (v >= 0), together int)";
+
+static SUSPENDS void write_item(struct task *t, void *arg)
+{
+	struct member *m = arg;
+	struct err err = { 0 };
+	struct rows rows;
+	struct param number = m->number % 3 ? P_INT(m->number) : P_NULL;
+	bool ok = db_write(t, m->key, m->query, PARAMS(P_TEXT(m->key), number), &rows, &err);
+	if (ok) {
+		assert_int_equal(rows.n, 1);
+		assert_string_equal(row_text(&rows, 0, 1), m->key);
+		assert_int_equal(row_is_null(&rows, 0, 2), m->number % 3 == 0);
+		assert_int_equal(row_int(&rows, 0, 2), m->number % 3 ? m->number : 0);
+	} else {
+		m->crowd->last = err;
+	}
+	*(ok ? &m->crowd->good : &m->crowd->bad) += 1;
+	m->crowd->left--;
+}
+
+static SUSPENDS void check_many(struct task *t)
+{
+	struct crowd crowd = { 0 };
+	struct db_stats before, after;
+	scratch_do(t, make_crowd);
+	db_stats(t->loop->db, &before);
+	let_all(t, write_item, crowd_of(t, &crowd, 200, &insert_many), 200);
+	db_stats(t->loop->db, &after);
+	assert_int_equal(crowd.good, 200);
+	assert_string_equal(scratch_text(t, "select count(*) from crowd"), "200");
+	assert_string_equal(scratch_text(t, "select max(together) > 8 from crowd"), "t");
+	assert_true(after.queries - before.queries < 100);
+}
+
+static void items_of_different_keys_become_one_statement_and_each_gets_its_row(void **state)
+{
+	scratch_run(state, NULL, check_many);
+}
+
+static SUSPENDS void check_bad_item(struct task *t)
+{
+	struct crowd crowd = { 0 };
+	scratch_do(t, make_crowd);
+	struct member *m = crowd_of(t, &crowd, 32, &insert_many);
+	m[9].number = -1;
+	let_all(t, write_item, m, 32);
+	assert_int_equal(crowd.good, 31);
+	assert_int_equal(crowd.bad, 1);
+	assert_string_equal(crowd.last.sqlstate, "23514");
+	assert_string_equal(scratch_text(t, "select count(*) from crowd"), "31");
+}
+
+static void a_bad_item_fails_alone(void **state)
+{
+	scratch_run(state, NULL, check_bad_item);
+}
+
+static SUSPENDS void check_order_of_items(struct task *t)
+{
+	struct crowd crowd = { 0 };
+	scratch_do(t, make_crowd);
+	struct member *m = crowd_of(t, &crowd, 302, &insert_many);
+	for (unsigned i = 0; i < 302; i++)
+		m[i].key = i % 2 ? "odd" : "even";
+	let_all(t, write_item, m, 302);
+	assert_int_equal(crowd.good, 302);
+	assert_string_equal(scratch_text(t, "select v from crowd where k = 'odd'"), "301");
+	assert_string_equal(scratch_text(t, "select v is null from crowd where k = 'even'"), "t");
+}
+
+static void items_of_one_key_keep_their_order(void **state)
+{
+	scratch_run(state, NULL, check_order_of_items);
+}
+
 static SUSPENDS void check_deferred(struct task *t)
 {
 	struct crowd crowd = { 0 };
@@ -580,6 +669,9 @@ int main(void)
 		cmocka_unit_test(a_bad_write_fails_alone),
 		cmocka_unit_test(writes_that_wait_are_committed_together),
 		cmocka_unit_test(writes_of_one_key_keep_their_order_and_do_not_deadlock),
+		cmocka_unit_test(items_of_different_keys_become_one_statement_and_each_gets_its_row),
+		cmocka_unit_test(a_bad_item_fails_alone),
+		cmocka_unit_test(items_of_one_key_keep_their_order),
 		cmocka_unit_test(a_commit_that_fails_is_no_success),
 		cmocka_unit_test(values_arrive_as_they_were_sent),
 		cmocka_unit_test(a_killed_connection_fails_what_was_in_flight_and_is_replaced),
