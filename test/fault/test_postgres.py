@@ -23,21 +23,25 @@ ENOUGH = 0.98             # of the throughput before
 
 @pytest.fixture
 def speed(request, plane, lane):
-    """Measures the throughput before and after the trouble, and reports the ratio; only with FAULT_FULL=1."""
+    """Measures the throughput before and after the trouble, and reports the ratio; only with FAULT_FULL=1.
+
+    A ratio that is too small fails the test when the machine was quiet enough to tell.
+    """
     if not FULL:
         yield
         return
     with Writers(plane, lane, name="wbefore") as writers:
-        before = writers.median_rate()
+        before, is_quiet = writers.rate()
     judge(plane, writers)
     yield
     with Writers(plane, lane, name="wafter") as writers:
         end, after = time.monotonic() + RECOVERY_SECONDS, 0
         while after < ENOUGH * before and time.monotonic() < end:
-            after = max(after, writers.median_rate())
+            after = max(after, writers.rate()[0])
     judge(plane, writers)
-    report(f"postgresql {request.node.name}: {before:.0f}/s before, {after:.0f}/s after, ratio {after / before:.2f}")
-    assert after >= ENOUGH * before
+    report(f"postgresql {request.node.name}: {before:.0f}/s before, {after:.0f}/s after, ratio {after / before:.2f}"
+           f"{'' if is_quiet else ', on a machine too busy to tell'}")
+    assert after >= ENOUGH * before or not is_quiet
 
 
 def name_of(plane):
@@ -228,14 +232,14 @@ def test_a_transaction_held_open_and_repeatable_readers_stop_nobody(request, pla
     before = after = 0
     if FULL:
         with Writers(plane, lane, name="wbefore") as writers:
-            before = writers.median_rate()
+            before, _ = writers.rate()
     with psycopg.connect(plane.database_url) as holder, Readers(plane) as readers:
         holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         assert holder.execute("SELECT txid_current(), count(*) FROM launchplane_deployments").fetchone()
         assert_one_deploy(plane, lane, finish(plane, submit(plane, lane)))
         with Writers(plane, lane) as writers:
             writers.wait_for_more(200, 120)
-            after = writers.median_rate() if FULL else 0
+            after = writers.rate()[0] if FULL else 0
         judge(plane, writers)
         wait_until(lambda: readers.rounds >= 4, "the readers", 30)
         assert readers.wrong == []

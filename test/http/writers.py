@@ -85,15 +85,15 @@ class Writers:
         self.refused.append((answer.status_code, answer.headers.get("Retry-After"), answer.text))
         return not self._stopped.wait(0.05)
 
-    def median_rate(self, windows=5, seconds=2.0):
-        """Accepted and read again, in a second: the median of several windows."""
+    def rate(self, windows=5, seconds=2.0):
+        """(accepted and read again, in a second: the median of several windows; whether they agree within a tenth)."""
         found = []
         for _ in range(windows):
             begin, count = time.monotonic(), len(self.accepted)
             self._stopped.wait(seconds)
             assert not self.broken, self.broken
             found.append((len(self.accepted) - count) / (time.monotonic() - begin))
-        return statistics.median(found)
+        return statistics.median(found), max(found) <= 1.1 * min(found)
 
 
 def judge(plane, writers):
