@@ -12,7 +12,7 @@ bool fault_armed;
 static struct {
 	char place[64];
 	long left;
-	bool kills;
+	int signal; /* 0: it fails */
 	const char *done_file;
 	int trace_fd;
 } armed = { .trace_fd = -1 };
@@ -46,7 +46,7 @@ void fault_init(void)
 	memcpy(armed.place, spec, (size_t)(colon - spec));
 	char *end;
 	armed.left = strtol(colon + 1, &end, 10);
-	armed.kills = strcmp(end, ":kill") == 0;
+	armed.signal = strcmp(end, ":kill") == 0 ? SIGKILL : strcmp(end, ":stop") == 0 ? SIGSTOP : 0;
 	armed.done_file = done;
 	fault_armed |= armed.left > 0;
 }
@@ -64,7 +64,9 @@ bool fault_hit(const char *place, struct err *err)
 			return false; /* another process was first */
 		close(fd);
 	}
-	if (armed.kills)
-		kill(getpid(), SIGKILL);
+	if (armed.signal) {
+		kill(getpid(), armed.signal);
+		return false; /* woken */
+	}
 	return err ? !err_set(err, &E_internal_error, "a fault was injected at %s", place) : true;
 }

@@ -335,6 +335,20 @@ static bool lost(bool is_faulted, const struct http_call *call, struct err *err)
 	       !err_set(err, &E_upstream_failed, "%s closed the connection before it had answered", call->what);
 }
 
+/* Counts what may change something there; refused when the task's right to it is over. Asked last of all, because the
+ * process may have been suspended anywhere before. */
+static bool may_have_effect(struct task *t, const struct http_call *call, struct err *err)
+{
+	if (strcmp(call->method, "GET") == 0 || strcmp(call->method, "HEAD") == 0)
+		return true;
+	fault_at("http.effect", NULL);
+	if (loop_exact_ms(t->loop) >= t->effects_until_ms)
+		return err_set(err, &E_cancelled, "%s was not asked: somebody else may be doing this by now",
+		               call->what);
+	t->effects++;
+	return true;
+}
+
 bool http_fetch(struct task *t, const struct http_call *call, struct http_answer *out, struct err *err)
 {
 	struct http_client *c = t->loop->http;
@@ -351,10 +365,8 @@ bool http_fetch(struct task *t, const struct http_call *call, struct http_answer
 	if (c->fault && !c->fault(c->fault_arg, call, err))
 		return false;
 	c->fetches++;
-	if (strcmp(mine.method, "GET") != 0 && strcmp(mine.method, "HEAD") != 0)
-		t->effects++;
-	bool ok = !lost(fault_at("http.wait", NULL), &mine, err) && fetch(t, &mine, out, err) &&
-	          !lost(fault_at("http.answer", NULL), &mine, err);
+	bool ok = !lost(fault_at("http.wait", NULL), &mine, err) && may_have_effect(t, &mine, err) &&
+	          fetch(t, &mine, out, err) && !lost(fault_at("http.answer", NULL), &mine, err);
 	c->fetches--;
 	return ok;
 }

@@ -50,6 +50,8 @@ void loop_done(struct loop *l);
 
 uint64_t loop_now_ms(const struct loop *l);
 int64_t loop_wall_ms(const struct loop *l);
+/* Monotonic, and of this very moment: also after the process or the machine was suspended in the middle of a turn. */
+uint64_t loop_exact_ms(const struct loop *l);
 int64_t loop_clock_offset_ms(const struct loop *l); /* 0 outside tests */
 /* In tests the offset may jump at any time: whoever arms a timer must look again this often. 0 outside tests. */
 unsigned loop_clock_poll_ms(const struct loop *l);

@@ -37,6 +37,13 @@ int64_t loop_wall_ms(const struct loop *l)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000 + loop_clock_offset_ms(l);
 }
 
+uint64_t loop_exact_ms(const struct loop *l)
+{
+	struct timespec ts;
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000 + (uint64_t)loop_clock_offset_ms(l);
+}
+
 static bool map_test_clock(struct loop *l, const char *path, struct err *err)
 {
 	if (!path || !path[0])
@@ -244,7 +251,7 @@ struct task *task_spawn(struct loop *l, const char *name, task_fn fn, void *arg)
 	t->trace_id = t->traceparent = t->operation = t->phase = t->actor = "";
 	t->audit = NULL;
 	t->effects = 0;
-	t->deadline_ms = TASK_FOREVER;
+	t->deadline_ms = t->effects_until_ms = TASK_FOREVER;
 	t->fn = fn;
 	t->arg = arg;
 	t->is_waiting = t->was_woken = t->is_cancelled = t->timed_out = t->must_finish = t->in_tx = false;

@@ -26,6 +26,8 @@ struct task {
 	struct audit_entry *audit; /* storage/audit.h: who changes what here, NULL: nobody is told */
 	unsigned effects;          /* requests to others that are neither GET nor HEAD; whoever counts sets it to 0 */
 	uint64_t deadline_ms;      /* of the whole task, against loop_now_ms() */
+	uint64_t effects_until_ms; /* no such request after this, against loop_exact_ms(): the right to make them is
+	                              over */
 
 	/* the rest is core/task.c's */
 	struct fiber *fiber;

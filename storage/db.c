@@ -272,9 +272,11 @@ bool db_write(struct task *t, const char *pin_key, const struct query *q, const 
 		return false;
 	struct request *r = request_new(db, REQUEST_WRITE, t, q, params, n_params);
 	r->lane = lane_of(pin_key);
+	fault_at("commit.before", NULL);
 	request_enqueue(db, &db->writes, r, false);
 	if (!request_wait(t, db, r, out, err))
 		return false;
+	fault_at("commit.after", NULL);
 	if (q->audited)
 		db_leaf_committed(t, db);
 	if (q->has_events)

@@ -3,6 +3,8 @@
 #include "storage/db_internal.h"
 #include "storage/guard.h"
 
+#include "core/fault.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -135,6 +137,7 @@ static NO_ROLE_CHECK bool commit(struct tx *tx, struct err *err)
 	struct rows rows;
 	task_must_finish(t);
 	tx->is_committing = true;
+	fault_at("commit.before", NULL);
 	struct request *r = request_new(c->link.db, REQUEST_IN_TX, t, &commit_query, NULL, 0);
 	r->is_commit = true;
 	if (conn_send(c, &commit_query, NULL, 0, r))
@@ -150,6 +153,7 @@ static NO_ROLE_CHECK bool commit(struct tx *tx, struct err *err)
 	}
 	if (strcmp(PQcmdStatus(rows.res), "COMMIT") != 0)
 		return err_set(err, &E_internal_error, "the transaction had failed and was rolled back");
+	fault_at("commit.after", NULL);
 	return true;
 }
 

@@ -38,6 +38,12 @@ enum phase_outcome operation_goto(struct operation *op, const char *phase, uint6
 	return PHASE_GOTO;
 }
 
+bool operation_put_off(struct operation *op, const struct err *err)
+{
+	op->is_put_off |= err->code->retry || err_is(err, &E_cancelled);
+	return op->is_put_off;
+}
+
 bool operation_is_overdue(struct task *t, const struct operation *op)
 {
 	return op->phase_deadline_wall_ms && loop_wall_ms(t->loop) >= op->phase_deadline_wall_ms;

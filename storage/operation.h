@@ -92,6 +92,7 @@ struct operation {
 	const struct json *result;
 	uint64_t again_ms;
 	const char *next_phase;
+	bool is_put_off;
 	bool is_final; /* this run's failure ends the operation, whatever its code and the tries left */
 	struct op_write *writes, **writes_end;
 	struct op_event *events, **events_end;
@@ -108,6 +109,9 @@ void operation_write(struct task *t, struct operation *op, const struct query *q
 void operation_event(struct task *t, struct operation *op, const char *event, const struct json *detail);
 enum phase_outcome operation_again(struct operation *op, uint64_t ms);
 enum phase_outcome operation_goto(struct operation *op, const char *phase, uint64_t ms);
+/* For a kind's conclude: what it has to read cannot be read now. The end is not committed; the phase runs again when
+ * the lease has ended. False, and nothing is put off, for an error that will not pass. */
+bool operation_put_off(struct operation *op, const struct err *err);
 /* The phase's time limit is over: a phase that waits gives up with its own words. */
 bool operation_is_overdue(struct task *t, const struct operation *op);
 const struct phase *kind_phase(const struct op_kind *kind, const char *name);

@@ -243,6 +243,8 @@ static SUSPENDS void conclude_records(struct task *t, struct operation *op, cons
 	struct artifact_manifest manifest;
 	struct release_tuple tuple;
 	bool known = read_inventory(t, &lane, &before, &found, &err) && found;
+	if (err.code && operation_put_off(op, &err))
+		return;
 	replacement_write_inventory(t, op, &d, known ? before.bootstrap_record_id : "");
 	if (s->release.source_tuple) {
 		release_tuple_promote(t->arena, s->release.source_tuple, op->instance, s->deployment_record_id,
@@ -254,6 +256,8 @@ static SUSPENDS void conclude_records(struct task *t, struct operation *op, cons
 	    release_tuple_mint(t->arena, &manifest, op->context, op->instance, s->deployment_record_id, utc_now(t),
 	                       &tuple, &err))
 		write_tuple(t, op, &tuple);
+	else if (err.code)
+		operation_put_off(op, &err);
 }
 
 /* ---- the result ---- */

@@ -77,6 +77,13 @@ static int64_t lease_ms(const struct runner *r)
 	return GUARD(F1) ? (int64_t)r->options.lease_ms : INT64_C(86400000) * 3650;
 }
 
+/* Until when the holder of a lease may have effects outside: counted from before it was asked for, so never longer than
+ * PostgreSQL counts. A worker that is suspended for longer wakes up without the right to do what it was about to do. */
+static uint64_t lease_end_ms(const struct runner *r, uint64_t asked_ms)
+{
+	return asked_ms + (uint64_t)lease_ms(r);
+}
+
 static const struct op_kind *kind_named(const struct runner *r, const char *name)
 {
 	for (const struct op_kind *const *k = r->options.kinds; *k; k++)
@@ -267,15 +274,12 @@ static SUSPENDS bool send_checkpoint(struct task *t, struct operation *op, const
 static SUSPENDS bool commit(struct task *t, struct operation *op, const struct query *q, const struct param *params,
                             size_t n, struct rows *rows)
 {
-	fault_at("checkpoint.before", NULL);
 	for (int round = 1;; round++) {
 		struct err err = { 0 };
 		bool lost;
 		if (send_checkpoint(t, op, q, params, n, rows, &lost, &err)) {
 			if (lost)
 				log_warn(t, "operation.lease_lost");
-			else
-				fault_at("checkpoint.after", NULL);
 			return !lost;
 		}
 		log_warn(t, "operation.checkpoint_failed", I("round", round), LOG_ERR(&err));
@@ -288,6 +292,7 @@ static SUSPENDS bool commit_step(struct task *t, struct operation *op, const str
 {
 	struct rows rows;
 	bool entered = s->enters, keeps = s->kind == STEP_ADVANCE;
+	uint64_t asked_ms = loop_exact_ms(t->loop);
 	if (entered && !s->recovers)
 		operation_event(t, op, "phase_done", NULL);
 	const char *state = contract_text(t->arena, op->kind->state, op->state);
@@ -301,6 +306,8 @@ static SUSPENDS bool commit_step(struct task *t, struct operation *op, const str
 	                   P_TEXT(leaf)),
 	            &rows))
 		return false;
+	if (keeps)
+		t->effects_until_ms = lease_end_ms(r, asked_ms);
 	op->phase = s->phase;
 	t->phase = s->phase->name;
 	op->phase_deadline_wall_ms = row_int(&rows, 0, 0);
@@ -324,6 +331,10 @@ static SUSPENDS void commit_finish(struct task *t, struct operation *op, const s
 		operation_event(t, op, "completed", NULL);
 	if (op->kind->conclude)
 		op->kind->conclude(t, op, err);
+	if (op->is_put_off) {
+		log_warn(t, "operation.end_put_off");
+		return;
+	}
 	const char *state = contract_text(t->arena, op->kind->state, op->state);
 	struct rows rows;
 	if (!commit(t, op, &Q_operation_finish,
@@ -432,8 +443,12 @@ static SUSPENDS void run_operation(struct task *t, struct runner *r, struct job 
 			if (fault_armed)
 				fault_at(arena_printf(t->arena, "phase.%s", op.phase->name), NULL);
 			enum phase_outcome outcome = op.phase->run(t, &op, &err);
-			if (outcome == PHASE_FAILED && err.code == &E_cancelled)
-				return; /* we are told to stop: the next claim runs this phase again */
+			if (outcome == PHASE_FAILED && err.code == &E_cancelled) {
+				/* told to stop, or too late: the next claim runs this phase again */
+				if (loop_exact_ms(t->loop) >= t->effects_until_ms)
+					log_warn(t, "operation.lease_lost");
+				return;
+			}
 			step = judge(t, &op, outcome, &err);
 		}
 		step = recovered(t, &op, &step);
@@ -461,12 +476,15 @@ static SUSPENDS void heart_main(struct task *t, void *arg)
 		if (!task_sleep(t, r->options.lease_ms / 3, &err))
 			break;
 		struct rows rows;
+		uint64_t asked_ms = loop_exact_ms(t->loop);
 		if (job->finished || !db_write(t, job->operation_id, &Q_operation_heartbeat,
 		                               PARAMS(P_TEXT(job->operation_id), P_INT(job->fence), P_INT(lease_ms(r)),
 		                                      P_INT(loop_clock_offset_ms(t->loop))),
 		                               &rows, &err))
 			continue;
-		if (rows.changed == 0 && !job->finished) {
+		if (rows.changed) {
+			job->task->effects_until_ms = lease_end_ms(r, asked_ms);
+		} else if (!job->finished) {
 			log_warn(t, "operation.lease_lost");
 			task_cancel(job->task);
 			break;
@@ -526,7 +544,7 @@ static struct job *job_of(struct runner *r, const char *operation_id)
 	return NULL;
 }
 
-static void start_job(struct runner *r, const struct rows *rows, size_t row)
+static void start_job(struct runner *r, const struct rows *rows, size_t row, uint64_t effects_until_ms)
 {
 	struct job *known = job_of(r, row_text(rows, row, COL_ID));
 	if (known) { /* our own lease ran out under it: stop it, and take the new lease when it ends by itself */
@@ -546,6 +564,7 @@ static void start_job(struct runner *r, const struct rows *rows, size_t row)
 	job->task = task_spawn(r->loop, "operation", job_main, job);
 	job->heart = job->task ? task_spawn(r->loop, "heartbeat", heart_main, job) : NULL;
 	assert(job->task && job->heart);
+	job->task->effects_until_ms = effects_until_ms;
 	job->next = r->jobs;
 	if (r->jobs)
 		r->jobs->prev = job;
@@ -581,14 +600,14 @@ static SUSPENDS bool claim(struct task *t, struct runner *r, size_t *claimed, st
 	*claimed = 0;
 	size_t room = r->options.capacity - r->active - r->promised;
 	int64_t from_us = look_from_us(t, r);
-	uint64_t since_ms = loop_now_ms(t->loop);
+	uint64_t since_ms = loop_now_ms(t->loop), asked_ms = loop_exact_ms(t->loop);
 	if (!db_write(t, "operation.claim", &Q_operation_claim,
 	              PARAMS(P_INT(room), P_TEXT(r->owner), P_INT(lease_ms(r)), P_INT(loop_clock_offset_ms(t->loop)),
 	                     P_TEXT(r->kind_names), from_us ? P_INT(from_us) : P_NULL),
 	              &rows, err))
 		return false;
 	for (size_t i = 0; i < rows.n; i++)
-		start_job(r, &rows, i);
+		start_job(r, &rows, i, lease_end_ms(r, asked_ms));
 	if (rows.n)
 		looked(t, r, since_ms, !from_us, row_int(&rows, 0, rows.n < room ? COL_NOW_US : COL_LAST_US));
 	*claimed = rows.n;
@@ -663,11 +682,12 @@ bool runner_submit(struct task *t, struct runner *r, const struct op_submission 
 	mine.taken_by = takes ? r->owner : NULL;
 	mine.lease_ms = lease_ms(r);
 	r->promised += takes;
+	uint64_t asked_ms = loop_exact_ms(t->loop);
 	bool ok = operation_submit(t, &mine, out, err);
 	r->promised -= takes;
 	bool is_new = ok && out->outcome == SUBMIT_CREATED;
 	if (is_new && takes)
-		start_job(r, &out->claimed, 0);
+		start_job(r, &out->claimed, 0, lease_end_ms(r, asked_ms));
 	else if (is_new)
 		runner_kick(r);
 	if (r->stopper)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 
 import psycopg
 import pytest
@@ -13,9 +14,34 @@ import pytest
 from checks import assert_accepted, assert_ok
 from rehearsal.waiting import wait_until
 from replacement import inventory_of, submit
+from sweep import FULL, report
 from writers import Writers, judge
 
 RECOVERY_SECONDS = 60
+ENOUGH = 0.98             # of the throughput before
+
+
+@pytest.fixture
+def speed(request, plane, lane):
+    """Measures the throughput before and after the trouble, and reports the ratio; only with FAULT_FULL=1.
+
+    A ratio that is too small fails the test when the machine was quiet enough to tell.
+    """
+    if not FULL:
+        yield
+        return
+    with Writers(plane, lane, name="wbefore") as writers:
+        before, is_quiet = writers.rate()
+    judge(plane, writers)
+    yield
+    with Writers(plane, lane, name="wafter") as writers:
+        end, after = time.monotonic() + RECOVERY_SECONDS, 0
+        while after < ENOUGH * before and time.monotonic() < end:
+            after = max(after, writers.rate()[0])
+    judge(plane, writers)
+    report(f"postgresql {request.node.name}: {before:.0f}/s before, {after:.0f}/s after, ratio {after / before:.2f}"
+           f"{'' if is_quiet else ', on a machine too busy to tell'}")
+    assert after >= ENOUGH * before or not is_quiet
 
 
 def name_of(plane):
@@ -54,7 +80,7 @@ def held(plane, lane, procedure="compose.deploy"):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["fast", "immediate"])
 @pytest.mark.postgres(fsync="on", synchronous_commit="on", full_page_writes="on")
-def test_a_restart_of_postgresql_loses_no_operation(cluster, plane, lane, how):
+def test_a_restart_of_postgresql_loses_no_operation(cluster, plane, lane, how, speed):
     operation_id, rule = held(plane, lane)
     cluster.down(how)
     refused = plane.get(f"/v1/operations/{operation_id}")
@@ -79,7 +105,7 @@ def test_a_restart_under_writers_keeps_each_accepted_write_once(cluster, plane, 
     judge(plane, writers)
 
 
-def test_terminated_connections_in_a_stream_of_writes(cluster, plane, lane):
+def test_terminated_connections_in_a_stream_of_writes(cluster, plane, lane, speed):
     with Writers(plane, lane) as writers:
         for _ in range(25):
             wait_until(lambda: cluster.connections_of(name_of(plane)), "a connection", RECOVERY_SECONDS)
@@ -106,11 +132,24 @@ def test_terminated_connections_in_the_middle_of_an_operation(cluster, plane, la
     assert_one_deploy(plane, lane, finish(plane, operation_id))
 
 
-def test_a_database_paused_past_the_lease(cluster, plane, lane):
+def refused_meanwhile(plane, path):
+    """The answer to a read of which the database says nothing; the clock moves until the service gives up."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(plane.get(path, timeout=RECOVERY_SECONDS)), daemon=True)
+    thread.start()
+    while thread.is_alive():
+        plane.pass_time(seconds=5)
+        thread.join(0.2)
+    return answers[0]
+
+
+def test_a_database_paused_past_the_lease(cluster, plane, lane, speed):
     """The worker cannot renew; when the database goes on it has lost the lease or keeps it, and nothing happens twice."""
     operation_id, rule = held(plane, lane)
     cluster.pause()
     try:
+        refused = refused_meanwhile(plane, f"/v1/operations/{operation_id}")
+        assert refused.status_code in (503, 504) and int(refused.headers["Retry-After"]) >= 1, refused.text
         plane.pass_time(seconds=120)
         rule.release()
     finally:
@@ -132,7 +171,7 @@ def test_a_worker_that_dies_while_postgresql_is_away_is_replaced_when_it_is_back
 
 
 @pytest.mark.postgres(max_connections="12", superuser_reserved_connections="0")
-def test_connection_slots_taken_by_others(cluster, plane, lane):
+def test_connection_slots_taken_by_others(cluster, plane, lane, speed):
     """Callers are told to come back until there is room."""
     name, others = name_of(plane), []
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as admin:
@@ -156,18 +195,56 @@ def test_connection_slots_taken_by_others(cluster, plane, lane):
     assert_accepted(plane.post("/v1/evidence/deployments", lane.deployment("deployment-1"), key="k"))
 
 
-def test_a_transaction_held_open_and_repeatable_readers_stop_nobody(plane, lane):
-    """xmin is held for the whole run."""
-    with contextlib.ExitStack() as stack:
-        for _ in range(5):
-            connection = stack.enter_context(psycopg.connect(plane.database_url))
+class Readers:
+    """Four that read the same tables again and again, each time in one snapshot."""
+
+    def __init__(self, plane, count=4):
+        self.url, self.rounds, self.wrong = plane.database_url, 0, []
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(count)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _run(self):
+        with psycopg.connect(self.url) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.execute("SELECT count(*) FROM launchplane_deployments")
-        operation_id = submit(plane, lane)
-        assert_one_deploy(plane, lane, finish(plane, operation_id))
+            while not self._stopped.is_set():
+                seen = set()
+                with connection.transaction():
+                    for _ in range(10):
+                        seen.add(connection.execute("SELECT (SELECT count(*) FROM launchplane_deployments),"
+                                                    " (SELECT count(*) FROM launchplane_operation_events)").fetchone())
+                        self._stopped.wait(0.05)
+                self.rounds += 1
+                self.wrong += [] if len(seen) == 1 else [seen]
+
+
+def test_a_transaction_held_open_and_repeatable_readers_stop_nobody(request, plane, lane):
+    """xmin is held for the whole run by a transaction that has written, and four readers come back with a snapshot each."""
+    before = after = 0
+    if FULL:
+        with Writers(plane, lane, name="wbefore") as writers:
+            before, _ = writers.rate()
+    with psycopg.connect(plane.database_url) as holder, Readers(plane) as readers:
+        holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        assert holder.execute("SELECT txid_current(), count(*) FROM launchplane_deployments").fetchone()
+        assert_one_deploy(plane, lane, finish(plane, submit(plane, lane)))
         with Writers(plane, lane) as writers:
-            writers.wait_for_more(200)
+            writers.wait_for_more(200, 120)
+            after = writers.rate()[0] if FULL else 0
         judge(plane, writers)
+        wait_until(lambda: readers.rounds >= 4, "the readers", 30)
+        assert readers.wrong == []
+    if FULL:
+        report(f"postgresql {request.node.name}: {before:.0f}/s before, {after:.0f}/s meanwhile, ratio {after / before:.2f}")
 
 
 @pytest.fixture
@@ -184,7 +261,7 @@ def small_disk(cluster):
         subprocess.run(["umount", "--lazy", directory], check=True)
 
 
-def test_a_full_disk_refuses_writes_and_recovers(small_disk, plane, lane):
+def test_a_full_disk_refuses_writes_and_recovers(small_disk, plane, lane, speed):
     """Writes are refused as temporary, reads go on, and nothing is half written."""
     before = assert_ok(plane.get("/v1/inventory/shop/testing"))["record"]
     home = small_disk / "tablespace"

@@ -1,27 +1,11 @@
-/* Dokploy's answers: a real client asks a server that answers with the input. The first byte chooses the call, the
- * second the status. */
+/* Dokploy's answers. The first byte of the input chooses the call. */
 #include "drivers/dokploy/dokploy.h"
-#include "../unit/tiny_server.h"
-#include "core/http_client.h"
-#include "fuzz.h"
 
-static struct loop loop;
-static bool is_running;
-static struct tiny server;
-static const char *answer;
-static const char *status;
-static unsigned call;
+#include "provider.h"
 
-static void answers(struct tiny_conn *conn, const char *method, const char *path, const char *text)
+static SUSPENDS void fuzz_ask(struct task *t, const char *url, unsigned call)
 {
-	(void)method, (void)path, (void)text;
-	tiny_send(conn, status, "Content-Type: application/json\r\n", answer);
-}
-
-static SUSPENDS void ask(struct task *t, void *arg)
-{
-	(void)arg;
-	struct dokploy d = { .host = arena_printf(t->arena, "http://127.0.0.1:%d", server.port), .token = "token" };
+	struct dokploy d = { .host = url, .token = "token" };
 	struct err err = { 0 };
 	struct dokploy_compose compose;
 	struct dokploy_application application;
@@ -72,33 +56,4 @@ static SUSPENDS void ask(struct task *t, void *arg)
 	}
 	if (!ok)
 		fuzz_refused(&err);
-	loop_stop(t->loop);
-}
-
-void fuzz_one(struct arena *a, const uint8_t *data, size_t n)
-{
-	(void)a;
-	static const char *const statuses[] = { "200 OK",
-		                                "200 OK",
-		                                "200 OK",
-		                                "404 Not Found",
-		                                "400 Bad Request",
-		                                "401 Unauthorized",
-		                                "500 Internal Server Error" };
-	if (n < 2 || n > 60000)
-		return;
-	if (!is_running) {
-		struct err err = { 0 };
-		is_running = loop_init(&loop, NULL, &err) && http_client_new(&loop);
-		assert(is_running);
-		server.answer = answers;
-		tiny_start(&server, &loop);
-	}
-	char *text = fuzz_text(data + 2, n - 2);
-	answer = text;
-	call = data[0];
-	status = statuses[data[1] % countof(statuses)];
-	task_spawn(&loop, "fuzz", ask, NULL);
-	loop_run(&loop);
-	free(text);
 }

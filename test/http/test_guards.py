@@ -4,9 +4,31 @@ import signal
 
 import pytest
 
+import ends
 from checks import assert_accepted
 from rehearsal.waiting import wait_until
 from replacement import APPLY, submit
+
+
+def test_f1_a_frozen_services_work_is_taken_over_and_it_cannot_write(plane, make_plane, lane):
+    """Fencing: the late worker finds itself replaced."""
+    dokploy = plane.doubles.dokploy
+    rule = dokploy.on("GET", "compose.one").hold_before().times(1)
+    operation_id = submit(plane, lane)
+    assert rule.reached.wait(20)
+    everybody = [plane.service.process.pid, *plane.workers()]      # each worker leads a group of its own
+    for process in everybody:
+        os.kill(process, signal.SIGSTOP)
+    other = make_plane(LAUNCHPLANE_MASTER_ENCRYPTION_KEY=plane.master_key)
+    other.pass_time(minutes=30)
+    rule.release()
+    operation = other.finish(operation_id)
+    for process in everybody:
+        os.kill(process, signal.SIGCONT)
+    assert operation["status"] == "pass", operation
+    ends.replaced(other, lane, operation)
+    wait_until(lambda: plane.get("/v1/health", token=None).status_code == 200, "the woken service")
+    assert other.operation(operation_id) == operation
 
 
 def test_f2_a_deploy_is_not_repeated_after_a_kill(plane, lane):

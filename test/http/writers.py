@@ -1,5 +1,7 @@
 """Callers that go on until each of their writes is answered, as a workflow's retry does."""
+import statistics
 import threading
+import time
 
 import requests
 
@@ -10,10 +12,10 @@ TRANSIENT = (429, 503, 504)
 
 
 class Writers:
-    """n threads; each hands in evidence of one lane after the other and asks again with the same key while told to."""
+    """n threads; each hands in evidence of one lane, asks again with the same key while told to, and reads what was accepted."""
 
-    def __init__(self, plane, lane, count=4):
-        self.plane, self.lane = plane, lane
+    def __init__(self, plane, lane, count=4, name="w"):
+        self.plane, self.lane, self.name = plane, lane, name
         self.accepted, self.refused, self.broken = {}, [], []
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(i,), daemon=True) for i in range(count)]
@@ -42,8 +44,8 @@ class Writers:
         for turn in range(100000):
             if self._stopped.is_set():
                 return
-            record_id = f"deployment-w{number}-{turn}"
-            if not self._write(record_id):
+            record_id = f"deployment-{self.name}{number}-{turn}"
+            if not self._write(record_id) or not self._read(record_id):
                 return
 
     def _write(self, record_id):
@@ -59,12 +61,39 @@ class Writers:
             if answer.status_code == 202:
                 self.accepted[record_id] = answer.json()["trace_id"]
                 return True
-            if answer.status_code not in TRANSIENT:
-                self.broken.append(f"{record_id}: {answer.status_code} {answer.text}")
+            if not self._may_come_back(record_id, answer):
                 return False
-            self.refused.append((answer.status_code, answer.headers.get("Retry-After"), answer.text))
-            if self._stopped.wait(0.05):
+
+    def _read(self, record_id):
+        """True when the accepted record was shown."""
+        while True:
+            try:
+                answer = requests.get(f"{self.plane.url}/v1/deployments/{record_id}", timeout=60,
+                                      headers={"Authorization": f"Bearer {self.plane.token()}"})
+            except requests.ConnectionError as error:
+                self.broken.append(f"reading {record_id}: {error}")
                 return False
+            if answer.status_code == 200:
+                return True
+            if not self._may_come_back(f"reading {record_id}", answer):
+                return False
+
+    def _may_come_back(self, what, answer):
+        if answer.status_code not in TRANSIENT:
+            self.broken.append(f"{what}: {answer.status_code} {answer.text}")
+            return False
+        self.refused.append((answer.status_code, answer.headers.get("Retry-After"), answer.text))
+        return not self._stopped.wait(0.05)
+
+    def rate(self, windows=5, seconds=2.0):
+        """(accepted and read again, in a second: the median of several windows; whether they agree within a tenth)."""
+        found = []
+        for _ in range(windows):
+            begin, count = time.monotonic(), len(self.accepted)
+            self._stopped.wait(seconds)
+            assert not self.broken, self.broken
+            found.append((len(self.accepted) - count) / (time.monotonic() - begin))
+        return statistics.median(found), max(found) <= 1.1 * min(found)
 
 
 def judge(plane, writers):

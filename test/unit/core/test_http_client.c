@@ -88,6 +88,7 @@ struct story {
 	int port;
 	bool ok, is_finished;
 	uint64_t deadline_ms;
+	int64_t effects_ms; /* the right to effects ends in so many; 0: never */
 	int status;
 	size_t body_n;
 	char body[4096], type[64], one[64];
@@ -106,6 +107,8 @@ static SUSPENDS void tell(struct task *t, void *arg)
 		s->call.what = "Dokploy";
 	if (s->deadline_ms)
 		task_set_deadline(t, s->deadline_ms);
+	if (s->effects_ms)
+		t->effects_until_ms = (uint64_t)((int64_t)loop_exact_ms(t->loop) + s->effects_ms);
 	s->ok = http_fetch(t, &s->call, &answer, &s->err);
 	s->maybe_sent = answer.maybe_sent;
 	s->status = answer.status;
@@ -453,6 +456,25 @@ static void a_mutation_is_not_sent_twice_on_a_dead_connection(void **state)
 	assert_int_equal(server.requests, 5);
 }
 
+static void what_may_change_something_is_not_sent_when_the_right_to_it_is_over(void **state)
+{
+	(void)state;
+	struct story late = { .path = "/echo",
+		              .effects_ms = -1,
+		              .call = { .method = "POST", .body = "1", .body_n = 1 } };
+	play(&late);
+	assert_false(late.ok);
+	assert_ptr_equal(late.err.code, &E_cancelled);
+	assert_false(late.maybe_sent);
+	assert_int_equal(server.requests, 0);
+	struct story read = { .path = "/echo", .effects_ms = -1 };
+	play(&read);
+	assert_true(read.ok);
+	struct story in_time = { .path = "/echo", .effects_ms = 60000, .call = { .method = "POST" } };
+	play(&in_time);
+	assert_true(in_time.ok);
+}
+
 static void names_are_resolved(void **state)
 {
 	(void)state;
@@ -598,6 +620,7 @@ int main(void)
 		T(redirects_are_followed_when_asked),
 		T(credentials_stay_with_their_origin),
 		T(a_mutation_is_not_sent_twice_on_a_dead_connection),
+		T(what_may_change_something_is_not_sent_when_the_right_to_it_is_over),
 		T(names_are_resolved),
 		T(a_lookup_can_be_abandoned),
 		T(an_address_that_is_no_web_address_is_refused),
