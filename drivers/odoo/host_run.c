@@ -264,11 +264,26 @@ enum phase_outcome host_run_wait(struct task *t, struct operation *op, struct ho
 	return PHASE_DONE;
 }
 
+/* A line of the log that is text; the provider may put the time before it. A line that only holds it proves nothing. */
+static bool has_line(const char *log, const char *text)
+{
+	size_t text_n = strlen(text);
+	for (const char *line = log; *line;) {
+		size_t n = strcspn(line, "\r\n"), time_n = strcspn(line, " \r\n");
+		bool has_time = strchr("0123456789[", line[0]) && line[time_n] == ' ';
+		const char *rest = has_time ? line + time_n + 1 : line;
+		if ((size_t)(line + n - rest) == text_n && strncmp(rest, text, text_n) == 0)
+			return true;
+		line += n + strspn(line + n, "\r\n");
+	}
+	return false;
+}
+
 bool host_result_proves(const struct host_result *r, const char *end_line, bool demands_log)
 {
 	if (!r->succeeded)
 		return false;
-	return !r->log || is_blank(r->log) ? !demands_log : strstr(r->log, end_line) != NULL;
+	return !r->log || is_blank(r->log) ? !demands_log : has_line(r->log, end_line);
 }
 
 void host_run_failed(const char *what, const char *target_name, const struct host_run *run, const struct host_result *r,

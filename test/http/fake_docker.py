@@ -17,14 +17,21 @@ def main():
     arguments = sys.argv[1:]
     world = json.loads((HOME / "world.json").read_text())
     before = json.dumps(world)
-    with open(HOME / "calls.jsonl", "a", encoding="utf-8") as calls:
-        calls.write(json.dumps(arguments) + "\n")
+    if world.get("fails_at", "no command") in " ".join(arguments):
+        note(arguments)
+        return 1
+    note(arguments)
     code = {"ps": ps, "inspect": inspect, "start": start, "stop": stop, "exec": run, "top": top}[arguments[0]](world, arguments[1:])
     if json.dumps(world) != before:                   # parts of a pipe run side by side: who only reads does not write
         (HOME / "world.json").write_text(json.dumps(world))
     if world.get("kill_at", "no command") in " ".join(arguments):
-        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(os.getppid(), getattr(signal, world.get("signal", "SIGKILL")))
     return code
+
+
+def note(arguments):
+    with open(HOME / "calls.jsonl", "a", encoding="utf-8") as calls:
+        calls.write(json.dumps(arguments) + "\n")
 
 
 def ps(world, arguments):

@@ -46,6 +46,56 @@ def test_what_goes_wrong_is_no_backup_and_web_runs(host, name):
     assert host.runs("web")
 
 
+STEPS = ["inspect --format {{.State.Running}} web", "stop web", "rm -rf -- \"$1\" && mkdir", "pg_dump", "shop_prod.dump", "tar -czf",
+         "test -s", "stat -c", "manifest.json", "mv --"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_that_fails_is_no_backup_and_web_runs(host, step):
+    """BKP-07, BKP-08, odoo 12: strict to the last command; the directory of the right name is a whole backup or is not there"""
+    host.world["fails_at"] = step
+    done = host.run()
+    assert "backup captured" not in done.stdout and done.returncode != 0, (done.stdout, done.stderr)
+    assert host.runs("web")
+    if step != "mv --":
+        assert not any("mv --" in text for text in commands(host))
+
+
+@pytest.mark.parametrize("name", ["web", "database", "script-runner"])
+def test_a_missing_container_touches_nothing(host, name):
+    del host.world["services"][name]
+    done = host.run()
+    assert done.returncode != 0 and name in done.stderr
+    assert not any(call[0] in ("stop", "exec") for call in host.calls())
+
+
+@pytest.mark.parametrize("name", ["database", "script-runner"])
+def test_a_stopped_helper_is_started(host, name):
+    host.world["services"][name]["running"] = False
+    assert host.run().returncode == 0
+    assert ["start", f"{name}-id"] in host.calls()
+
+
+def test_a_web_that_was_stopped_is_not_stopped_and_runs_in_the_end(host):
+    host.world["services"]["web"]["running"] = False
+    assert host.run().returncode == 0
+    assert ["stop", "web-id"] not in host.calls() and host.runs("web")
+
+
+def test_a_web_that_cannot_be_started_again_is_a_failure_although_all_is_captured(host):
+    host.world["fails_at"] = "start web-id"
+    done = host.run()
+    assert done.returncode != 0 and "web could not be started again" in done.stderr
+
+
+@pytest.mark.parametrize("point", ["stop web", "pg_dump", "tar -czf"])
+def test_a_run_that_is_cancelled_starts_web_at_once(host, point):
+    host.world.update(kill_at=point, signal="SIGTERM")
+    done = host.run()
+    assert done.returncode != 0 and "backup captured" not in done.stdout
+    assert host.runs("web")
+
+
 @pytest.mark.parametrize("point", ["stop web", "pg_dump", "tar -czf", "manifest.json"])
 def test_web_is_started_again_after_a_sigkill(host, point):
     host.world["kill_at"] = point

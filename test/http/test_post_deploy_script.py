@@ -38,7 +38,7 @@ class Host:
         env = {"PATH": f"{self.directory}:{os.environ['PATH']}", "FAKE_DOCKER": str(self.directory)}
         # Dokploy puts a line of its own before the script.
         text = 'echo "PID: $$, Schedule ID: x"\n' + self.script
-        done = subprocess.run(["bash", "-c", text], env=env, text=True, capture_output=True, timeout=60, check=False)
+        done = subprocess.run(["bash", "-c", text], env=env, text=True, capture_output=True, timeout=300, check=False)
         self.world = json.loads((self.directory / "world.json").read_text())
         return done
 
