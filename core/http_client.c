@@ -312,8 +312,10 @@ static SUSPENDS bool fetch(struct task *t, struct http_call *call, struct http_a
 		if (!visit(t, call, &at, until_ms, out, err))
 			return false;
 		const char *location = redirect_of(call, out);
-		if (!location)
+		if (!location) {
+			out->moved_to = hops ? at.shown : "";
 			return true;
+		}
 		struct target next;
 		if (hops == REDIRECTS_MAX)
 			return err_set(err, &E_upstream_failed, "%s at %s redirects more than %d times", call->what,
@@ -353,7 +355,7 @@ bool http_fetch(struct task *t, const struct http_call *call, struct http_answer
 {
 	struct http_client *c = t->loop->http;
 	assert(c && !t->in_tx);
-	*out = (struct http_answer){ .content_type = "", .body = "" };
+	*out = (struct http_answer){ .content_type = "", .body = "", .moved_to = "" };
 	struct http_call mine = *call;
 	if (!mine.method)
 		mine.method = "GET";

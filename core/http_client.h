@@ -44,7 +44,8 @@ struct http_answer {
 	size_t headers_n;
 	const char *body; /* NUL-terminated behind body_n bytes, never NULL */
 	size_t body_n;
-	bool maybe_sent; /* the provider may have seen the request; meaningful after a failure, too */
+	const char *moved_to; /* the host that redirects led to, "" without one; in place after a success */
+	bool maybe_sent;      /* the provider may have seen the request; meaningful after a failure, too */
 };
 
 struct http_client;

@@ -366,6 +366,7 @@ static const struct phase phases[] = {
 	  .help = "find that deploy by its title and wait for its end" },
 	LANE_WORKFLOW_PHASES,
 	LANE_VERIFY_PHASES,
+	LANE_IDENTITY_PHASE, /* of what the inventory says runs here */
 	{ 0 },
 };
 /* clang-format on */

@@ -172,7 +172,9 @@ enum phase_outcome host_run_start(struct task *t, struct operation *op, struct h
 	if (operation_is_rerun(op))
 		return PHASE_DONE;
 	if (run->requests >= REQUESTS) {
-		err_set(err, &E_upstream_lost, "Dokploy was asked to run schedule %s %lld times and none arrived",
+		err_set(err, &E_upstream_lost,
+		        "Dokploy was asked to run schedule %s %lld times and none arrived; look at Dokploy, then "
+		        "submit again",
 		        run->schedule_name, (long long)run->requests);
 		return PHASE_FAILED;
 	}
@@ -187,8 +189,14 @@ enum phase_outcome host_run_start(struct task *t, struct operation *op, struct h
 		return PHASE_FAILED;
 	if (d.maybe_done)
 		return PHASE_DONE; /* the run's own row tells how it went */
-	if (!dokploy_may_retry(err))
+	if (!dokploy_may_retry(err)) {
+		struct err why = *err;
+		memset(err, 0, sizeof(*err));
+		err_set(err, why.code, "schedule %s was not run: %.250s; look at it in Dokploy, then submit again",
+		        run->schedule_name, why.message);
+		err_cause(err, "%s", why.cause);
 		return PHASE_FAILED;
+	}
 	return operation_goto(op, op->phase->name, 2000u << run->requests);
 }
 
@@ -197,7 +205,10 @@ static enum phase_outcome run_is_absent(struct task *t, struct operation *op, st
 {
 	int64_t now = loop_wall_ms(t->loop);
 	if (operation_is_overdue(t, op)) {
-		err_set(err, &E_upstream_lost, "no run of schedule %s appeared in Dokploy within %lld seconds",
+		err_set(err, &E_upstream_lost,
+		        "no run of schedule %s appeared in Dokploy within %lld seconds; look at the schedule there, "
+		        "then "
+		        "submit again",
 		        run->schedule_name, (long long)limit_s);
 		return PHASE_FAILED;
 	}
@@ -246,7 +257,8 @@ enum phase_outcome host_run_wait(struct task *t, struct operation *op, struct ho
 		if (!operation_is_overdue(t, op))
 			return operation_again(op, WATCH_MS);
 		err_set(err, &E_timeout,
-		        "the run of schedule %s did not end within %lld seconds; it may still be going on on the host",
+		        "the run of schedule %s did not end within %lld seconds; it may still be going on on the host: "
+		        "look at it in Dokploy before submitting again",
 		        run->schedule_name, (long long)limit_s);
 		return PHASE_FAILED;
 	}
@@ -293,7 +305,9 @@ void host_run_failed(const char *what, const char *target_name, const struct hos
 	                  : !r->log || is_blank(r->log) ? "its log could not be read"
 	                  : r->succeeded                ? "its log lacks the line it ends with"
 	                                                : "its log does not say why";
-	err_set(err, &E_post_deploy_failed, "%s of target %s failed (%s): %s; its log is deployment %s of schedule %s",
+	err_set(err, &E_post_deploy_failed,
+	        "%s of target %s failed (%s): %s; read its log in Dokploy, deployment %s of schedule %s, then submit "
+	        "again",
 	        what, target_name, r->status, why, run->deployment_id, run->schedule_name);
 	err_cause(err, "expected line: %s", end_line);
 }

@@ -50,13 +50,20 @@ static void fail(struct readiness_probe *out, const char *failure_class, const c
 	out->detail = detail;
 }
 
+static const char *where_to(struct arena *a, const struct probe_answer *answer)
+{
+	return is_blank(answer->moved_to) ? "" : arena_printf(a, "; the address redirects to %.100s", answer->moved_to);
+}
+
 /* What every probe asks first: an answer, below 400. */
 static bool is_answer(struct arena *a, struct readiness_probe *out, const struct probe_answer *answer)
 {
 	if (!answer->reached)
 		fail(out, "unreachable", answer->detail && answer->detail[0] ? answer->detail : "No answer");
 	else if (answer->status >= 400)
-		fail(out, "http", arena_printf(a, "The address answered with HTTP status %d", answer->status));
+		fail(out, "http",
+		     arena_printf(a, "The address answered with HTTP status %d%s", answer->status,
+		                  where_to(a, answer)));
 	return out->status == RELEASE_PASS;
 }
 
@@ -116,7 +123,8 @@ void readiness_judge_canonical(struct arena *a, const char *base_url, const char
 		return;
 	}
 	if (!has_canonical(a, page, base))
-		fail(out, "canonical_missing", "The page has no canonical link to the lane's base URL");
+		fail(out, "canonical_missing",
+		     arena_printf(a, "The page has no canonical link to the lane's base URL%s", where_to(a, answer)));
 }
 
 static bool is_html(const struct probe_answer *answer)
@@ -275,6 +283,7 @@ static SUSPENDS OUTSIDE_TX bool look(struct task *t, const char *url, uint32_t t
 	*out = (struct probe_answer){ .reached = true,
 		                      .status = answer.status,
 		                      .content_type = answer.content_type,
+		                      .moved_to = answer.moved_to,
 		                      .body = answer.body,
 		                      .body_n = answer.body_n,
 		                      .detail = "" };

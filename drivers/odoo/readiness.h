@@ -35,6 +35,7 @@ struct probe_answer {
 	bool reached;
 	int status;
 	const char *content_type, *body, *detail;
+	const char *moved_to; /* the host that redirects led to; NULL or "" without one */
 	size_t body_n;
 };
 

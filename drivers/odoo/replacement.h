@@ -101,6 +101,8 @@ SUSPENDS enum phase_outcome replacement_identity(struct task *t, struct operatio
 
 /* An operation whose script may have left web stopped goes to phase "web" before it fails: an op_kind's recover. */
 bool lane_is_web(const char *container);
+/* The script that starts a stopped web when nothing is at work any more. Pure. */
+bool lane_web_start_script(struct arena *a, const char *compose_project, const char **script, struct err *err);
 bool lane_recover(struct task *t, struct operation *op, const struct err *err);
 
 /* What the plan phase does once everything is read: refuses, or settles the state and writes the pending deployment. */
@@ -169,6 +171,11 @@ struct json json_of_strings(struct arena *a, const struct strings *list);
 	  .limit_of = replacement_health_limit,                                                                        \
 	  .help = "check the website's logo" }
 
+#define LANE_IDENTITY_PHASE                                                                                            \
+	{ "identity",         "verification", replacement_identity,         3, 1000,                                   \
+	  .limit_of = replacement_health_limit,                                                                        \
+	  .help = "compare the runtime identity that the health URL echoes" }
+
 /* The whole executor. */
 #define REPLACEMENT_PHASES                                                                                             \
 	{ "plan",             "plan",         replacement_plan_phase,       5, 1000, .cancel = CANCEL_ANY,             \
@@ -188,7 +195,5 @@ struct json json_of_strings(struct arena *a, const struct strings *list);
 	  .help = "note what Dokploy and the containers say about the deploy" },                                       \
 	LANE_WORKFLOW_PHASES,                                                                                          \
 	LANE_VERIFY_PHASES,                                                                                            \
-	{ "identity",         "verification", replacement_identity,         3, 1000,                                   \
-	  .limit_of = replacement_health_limit,                                                                        \
-	  .help = "compare the runtime identity that the health URL echoes" }
+	LANE_IDENTITY_PHASE
 /* clang-format on */

@@ -37,8 +37,10 @@ static enum phase_outcome judge(struct task *t, struct operation *op, const stru
 	if (readiness_should_retry(p) && !out_of_time(t, s))
 		return operation_again(op, HEALTH_AGAIN_MS);
 	*status = RELEASE_FAIL;
-	err_set(err, &E_verification_failed, "the %s check of %s failed (%s)%s%s", p->probe, p->url, p->failure_class,
-	        p->detail[0] ? ": " : "", p->detail);
+	err_set(err, &E_verification_failed,
+	        "the %s check of %.120s failed (%s)%s%.120s; look at web's log and its domains in Dokploy, then submit "
+	        "again",
+	        p->probe, p->url, p->failure_class, p->detail[0] ? ": " : "", p->detail);
 	return PHASE_FAILED;
 }
 
@@ -111,7 +113,7 @@ SUSPENDS enum phase_outcome replacement_identity(struct task *t, struct operatio
 	struct identity_verdict verdict;
 	const char *body;
 	size_t body_n;
-	if (!r->verify_health || !s->health_url[0])
+	if (!r->verify_health || !s->health_url[0] || !s->identity)
 		return PHASE_DONE;
 	if (!readiness_probe_health(t, s->health_url, IDENTITY_PROBE_MS, &p, &body, &body_n, err))
 		return stopped(op, err);
@@ -128,7 +130,9 @@ SUSPENDS enum phase_outcome replacement_identity(struct task *t, struct operatio
 	if (!out_of_time(t, s))
 		return operation_again(op, IDENTITY_AGAIN_MS);
 	s->health_status = RELEASE_FAIL;
-	err_set(err, &E_verification_failed, "the runtime identity of %s is %s: %s", s->health_url,
-	        identity_status_names[verdict.status], verdict.detail);
+	err_set(err, &E_verification_failed,
+	        "the runtime identity of %.120s is %s: %.120s; look at what the web container runs in Dokploy, then "
+	        "submit again",
+	        s->health_url, identity_status_names[verdict.status], verdict.detail);
 	return PHASE_FAILED;
 }

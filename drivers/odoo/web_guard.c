@@ -34,19 +34,26 @@ static SUSPENDS bool look(struct task *t, struct dokploy *d, const struct replac
 	return true;
 }
 
+bool lane_web_start_script(struct arena *a, const char *compose_project, const char **script, struct err *err)
+{
+	const char *prologue;
+	if (!host_script_prologue(a, compose_project, &prologue, err))
+		return false;
+	const struct template_value values[] = { { "lane_host", prologue } };
+	*script = template_fill(a, odoo_web_start_sh, values, countof(values));
+	return true;
+}
+
 /* Starting it twice is the same as once: no mark is needed. */
 static SUSPENDS bool ask_for_start(struct task *t, struct operation *op, struct err *err)
 {
 	const struct replacement_state *s = op->state;
 	struct host h;
 	struct host_run run;
-	const char *prologue, *deployment_id, *status;
-	if (!host_open(t, op, s->target_id, &host_web_start, &h, err) ||
-	    !host_script_prologue(t->arena, h.live.app_name, &prologue, err))
-		return false;
-	const struct template_value values[] = { { "lane_host", prologue } };
-	const char *script = template_fill(t->arena, odoo_web_start_sh, values, countof(values));
-	return host_write_script(t, &h, script, &run, err) &&
+	const char *script, *deployment_id, *status;
+	return host_open(t, op, s->target_id, &host_web_start, &h, err) &&
+	       lane_web_start_script(t->arena, h.live.app_name, &script, err) &&
+	       host_write_script(t, &h, script, &run, err) &&
 	       dokploy_schedule_run(t, &h.d, run.schedule_id, START_ANSWER_MS, &deployment_id, &status, err);
 }
 

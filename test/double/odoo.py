@@ -28,6 +28,7 @@ class Face:
     health_status: str = "ok"
     health_code: int = 200
     health_text: str = ""                # shown in place of JSON
+    redirect: str = ""                   # where the page sends its visitors
     canonical: str = "base_url"          # base_url, missing, or another address
     page_code: int = 200
     page_extra: str = ""
@@ -102,6 +103,8 @@ class Odoo:
         return web.json_response(document, status=face.health_code)
 
     def _page(self, host, face):
+        if face.redirect:
+            return web.Response(status=302, headers={"Location": face.redirect})
         address = {"base_url": self.base_url(host), "missing": ""}.get(face.canonical, face.canonical)
         link = f'<link rel="canonical" href="{address}/"/>' if address else ""
         logo = f'<img src="/{host}/web/image/website/1/logo" alt="Logo"/>'

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from rehearsal.waiting import wait_until
 from replacement import replace
 
+SCRIPTS = sorted((pathlib.Path(__file__).resolve().parents[1] / "golden").glob("*.sh"))
+TEMPLATES = pathlib.Path(__file__).resolve().parents[2] / "drivers" / "odoo" / "templates"
 FAKE = pathlib.Path(__file__).with_name("fake_docker.py")
 
 
@@ -138,3 +141,27 @@ def test_an_unstartable_web_is_a_failure(host):
 
 def test_no_secret_stands_in_the_script(host, shared_lane):
     assert not any(value in host.script for value in shared_lane.secret_values())
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_each_rendered_script_is_bash(path):
+    """A golden file for each script that is rendered, and a shell that reads it."""
+    subprocess.run(["bash", "-n", str(path)], check=True)
+    if shutil.which("shellcheck"):
+        subprocess.run(["shellcheck", "--shell=bash", "--severity=warning", str(path)], check=True)
+
+
+def test_each_template_has_golden_files():
+    """lane_host.sh.in is what the others begin with"""
+    kinds = {path.name.removesuffix(".in").split(".")[0] for path in TEMPLATES.glob("*.in")} - {"lane_host"}
+    golden = [path.name for path in TEMPLATES.parents[2].joinpath("test", "golden").iterdir()]
+    assert kinds == {kind for kind in kinds if any(name.startswith(kind) for name in golden)}
+    assert {"data_workflow_bootstrap.sh", "data_workflow_maintenance.sh", "data_workflow_restore.sh"} <= set(golden)
+
+
+def test_what_is_sent_to_the_host_is_bash(plane, lane):
+    assert replace(plane, lane)["status"] == "pass"
+    sent = [seen.sent["script"] for seen in plane.doubles.dokploy.requests if seen.procedure in ("schedule.create", "schedule.update")]
+    for script in sent:
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    assert sent

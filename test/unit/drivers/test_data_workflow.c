@@ -1,4 +1,5 @@
 #include "drivers/odoo/data_workflow.h"
+#include "drivers/odoo/replacement.h"
 
 #include "drivers/odoo/host_run.h"
 
@@ -42,6 +43,12 @@ static void the_script_is_as_agreed(void **state)
 	w.clears_stale_lock = true;
 	w.protected_shop_keys = list_of("Guarded-Shop,other");
 	assert_golden("data_workflow_restore.sh", script_of(&w));
+	w = usual(WORKFLOW_BOOTSTRAP);
+	assert_golden("data_workflow_bootstrap.sh", script_of(&w));
+	const char *script;
+	assert_true(lane_web_start_script(a, "shop-testing", &script, &err));
+	assert_golden("web_start.sh", script);
+	assert_false(lane_web_start_script(a, "shop testing", &script, &err));
 }
 
 static void what_a_run_needs_is_named(void **state)
