@@ -333,7 +333,8 @@ static struct json domain_body(struct arena *a, const struct dokploy_domain *wis
 	json_set(a, &body, "port", json_of_int(wish->port));
 	json_set(a, &body, "https", json_of_bool(wish->https));
 	json_set_str(a, &body, "certificateType", wish->certificate_type);
-	json_set_str(a, &body, "customCertResolver", wish->cert_resolver[0] ? wish->cert_resolver : NULL);
+	json_set_str(a, &body, "customCertResolver",
+	             wish->cert_resolver && wish->cert_resolver[0] ? wish->cert_resolver : NULL);
 	json_set_str(a, &body, "serviceName", wish->service_name);
 	json_set_str(a, &body, "domainType", "compose");
 	json_set(a, &body, "stripPath", json_of_bool(false));

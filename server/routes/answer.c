@@ -210,7 +210,8 @@ void render_error(struct arena *a, const char *trace_id, const struct err *err, 
 	response_body(rs, json_type, b.p, b.n);
 	if (err->code->status == 401)
 		response_header(rs, "WWW-Authenticate", "Bearer realm=\"Launchplane API\"");
-	if ((err->code->status == 503 || err->code->status == 429) && !has_header(rs, "Retry-After"))
+	if ((err->code->status == 503 || err->code->status == 504 || err->code->status == 429) &&
+	    !has_header(rs, "Retry-After"))
 		response_header(rs, "Retry-After", "2");
 }
 

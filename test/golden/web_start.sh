@@ -18,8 +18,11 @@ container_of() {
 	printf '%s\n' "$found"
 }
 
+# What cannot be told is not "stopped": web could be writing while it is captured.
 is_running() {
-	[[ $(docker inspect --format '{{.State.Running}}' "$1") == true ]]
+	local state
+	state=$(docker inspect --format '{{.State.Running}}' "$1") || fail "container $1 cannot be inspected"
+	[[ $state == true ]]
 }
 
 start_when_stopped() {
