@@ -119,7 +119,7 @@ def test_terminated_connections_in_the_middle_of_an_operation(cluster, plane, la
     stop = threading.Event()
 
     def terminate():
-        while not stop.wait(0.05):
+        while not stop.wait(0.2):
             cluster.terminate(cluster.connections_of(name_of(plane)))
 
     thread = threading.Thread(target=terminate, daemon=True)

@@ -27,7 +27,8 @@ static const struct query slow_insert = {
 static const struct query kill_others = {
 	.name = "kill_others",
 	.sql = "select pg_terminate_backend(pid) from pg_stat_activity "
-	       "where datname = current_database() and pid <> pg_backend_pid() and state = 'active' and query like $1",
+	       "where datname = current_database() and pid <> pg_backend_pid() and query like $1 "
+	       "and (state = 'active' or query like 'listen%')",
 	.n_params = 1,
 };
 static const struct query named_together = {
