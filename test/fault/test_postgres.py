@@ -177,12 +177,12 @@ def test_connection_slots_taken_by_others(cluster, plane, lane, speed):
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as admin:
         def all_taken():
             """Takes each slot the service loses; true when it has none left."""
-            of_service = admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
-                                       " AND application_name LIKE 'launchplane%%'", [name]).rowcount
+            of_service = "FROM pg_stat_activity WHERE datname = %s AND application_name LIKE 'launchplane%%'"
+            admin.execute(f"SELECT pg_terminate_backend(pid) {of_service}", [name])
             with contextlib.suppress(psycopg.OperationalError):
                 while True:
                     others.append(psycopg.connect(cluster.url("postgres")))
-            return of_service == 0
+            return admin.execute(f"SELECT count(*) {of_service}", [name]).fetchone()[0] == 0
 
         try:
             wait_until(all_taken, "every slot to be taken", RECOVERY_SECONDS)
