@@ -8,7 +8,7 @@ import pytest
 from kinds import SCENARIOS, operation_id_of
 from rehearsal.waiting import wait_until
 
-KINDS = ["live_target_runtime_apply", "odoo_preview_refresh", "odoo_stable_target_replacement"]
+WAYS = ["live", "preview", "replacement"]
 LOST = {"live_target_runtime_apply": "dokploy_deploy_failed"}
 
 
@@ -22,15 +22,16 @@ def as_application(plane, lane):
                 " payload = (payload::jsonb || jsonb_build_object('target_id', %s::text))::json", app, app)
 
 
-@pytest.fixture(params=[*KINDS, "live_target_runtime_apply of an application"])
+@pytest.fixture(params=[*WAYS, "live of an application"])
 def deploying(request, plane):
     """(kind, procedure, function that submits): a prepared start of one kind."""
-    kind, _, of = request.param.partition(" of an ")
-    world = SCENARIOS[kind].prepare(plane)
+    name, _, of = request.param.partition(" of an ")
+    scenario = SCENARIOS[name]
+    world = scenario.prepare(plane)
     if of:
         as_application(plane, world)
     plane.query("UPDATE launchplane_dokploy_targets SET payload = (payload::jsonb || '{\"deploy_timeout_seconds\": 90}')::json")
-    return kind, f"{of or 'compose'}.deploy", lambda: operation_id_of(plane, kind, SCENARIOS[kind].submit(plane, world))
+    return scenario.kind, f"{of or 'compose'}.deploy", lambda: operation_id_of(plane, scenario.kind, scenario.submit(plane, world))
 
 
 def deployed(plane):

@@ -13,7 +13,7 @@ from replacement import submit as submit_replacement
 from test_target_setup import SETUP, reconcile, submitted
 
 CREATE = ("POST", "domain.create")
-KINDS = ["dokploy_target_setup", "odoo_stable_target_replacement", "odoo_preview_refresh"]
+STARTS = {"dokploy_target_setup": "live", "odoo_stable_target_replacement": "replacement", "odoo_preview_refresh": "preview"}
 PREVIEW_HOST = "pr-7.previews.example.com"
 
 
@@ -22,10 +22,10 @@ class Routing:
 
     def __init__(self, plane, kind):
         self.plane, self.kind, self.dokploy = plane, kind, plane.doubles.dokploy
+        self.lane = SCENARIOS[STARTS[kind]].prepare(plane)
         if kind == "odoo_preview_refresh":
-            self.lane, self.host = SCENARIOS[kind].prepare(plane), PREVIEW_HOST
+            self.host = PREVIEW_HOST
             return
-        self.lane = SCENARIOS["live_target_runtime_apply"].prepare(plane) if kind == "dokploy_target_setup" else SCENARIOS[kind].prepare(plane)
         self.host = "new.example.com" if kind == "dokploy_target_setup" else self.lane.host
         self.dokploy.state.domains.clear()
 
@@ -40,7 +40,7 @@ class Routing:
         return [row for row in self.dokploy.state.domains.values() if row["host"] == self.host]
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=STARTS)
 def routing(request, plane):
     return Routing(plane, request.param)
 
