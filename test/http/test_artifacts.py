@@ -372,9 +372,10 @@ def test_a_previews_parts_come_from_files_of_their_own(plane, tmp_path):
     done = cli("launchplane-previews", "write-from-generation", "--product", PRODUCT, *parts)
     assert done.code == 0, done
     assert cli("launchplane-previews", "show", PREVIEW_ID).fields()["state"] == "active"
-    assert cli("launchplane-previews", "destroy-preview", "--input-file", str(paths["destroy"])).code == 1
+    lacking = cli("launchplane-previews", "destroy-preview", "--input-file", str(paths["destroy"]))
+    assert lacking.code == 2 and "--product" in lacking.err
     ended = cli("launchplane-previews", "destroy-preview", "--product", PRODUCT, "--input-file", str(paths["destroy"]))
     assert ended.code == 0, ended
     assert cli("launchplane-previews", "show", PREVIEW_ID).fields()["state"] == "destroyed"
     again = cli("launchplane-previews", "destroy-preview", "--product", PRODUCT, "--input-file", str(tmp_path / "nothing"))
-    assert again.code == 1 and "nothing" in again.err
+    assert again.code == 2 and "nothing" in again.err

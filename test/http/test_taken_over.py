@@ -77,7 +77,8 @@ RECORDS = {"/v1/deployments/{record_id}": history.DEPLOYMENTS[3]["record_id"],
            "/v1/backup-gates/{record_id}": "backup-shop-prod-20260602T095500Z"}
 QUERIES = {"/v1/products/{product}/diff": "?from=testing&to=prod", "/v1/artifacts/protected": f"?product={history.SHOP}"}
 TIMELY = {"/metrics"}                                 # tells of the process, not of records
-OWN = {"/v1/operations", "/v1/operations/{operation_id}", "/v1/operations/{operation_id}/events"}   # moved by the takeover: below
+# Operations, which only the predecessor had: below.
+OWN = {"/v1/operations", "/v1/operations/{operation_id}", "/v1/operations/{operation_id}/events", "/v1/service/odoo-workers/status"}
 
 
 @pytest.fixture
