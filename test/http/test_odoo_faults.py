@@ -22,6 +22,7 @@ from sweep import FULL, Sweep, evenly
 
 NEXT = re.compile(r"\b(look at|read its log|submit|wait until|start it)\b")
 NEVER = 10**9
+PATIENT = 240                                    # seconds: some ask 200 times before they give up
 MAYBE_RUN = "may or may not have started"        # a destructive run is not asked for twice
 
 
@@ -98,7 +99,7 @@ class World:
     def finish(self, meanwhile=lambda world, operation_id: None):
         operation_id = self.kind.submit(self.plane, self.tenant)
         meanwhile(self, operation_id)
-        return self.plane.finish(operation_id)
+        return self.plane.finish(operation_id, PATIENT)
 
     def web_runs(self):
         return all(self.dokploy.running(lane.compose_id).web_running for lane in self.tenant.lanes)
@@ -148,7 +149,7 @@ def while_held(procedure, act, side="before"):
     def meanwhile(world, operation_id):
         rule = world.dokploy.on("POST", procedure).times(1)
         rule = rule.hold_before() if side == "before" else rule.hold_after()
-        world.plane.run_until(operation_id, rule.reached.is_set, procedure, 60)
+        world.plane.run_until(operation_id, rule.reached.is_set, procedure, PATIENT)
         act(world)
         rule.release()
     return meanwhile
@@ -156,7 +157,7 @@ def while_held(procedure, act, side="before"):
 
 def restart_in_the_deploy(world, operation_id):
     world.dokploy.deploy_seconds = NEVER
-    world.plane.run_until(operation_id, lambda: world.dokploy.deploys(world.lane.compose_id), "the deploy to run", 60)
+    world.plane.run_until(operation_id, lambda: world.dokploy.deploys(world.lane.compose_id), "the deploy to run", PATIENT)
     world.dokploy.restart()
     world.dokploy.deploy_seconds = 0
 
@@ -167,7 +168,7 @@ def restart_in_the_script(world, operation_id):
         return any(row["status"] == "running" and row.get("scheduleId") for row in list(world.dokploy.state.deployments.values()))
 
     world.dokploy.schedule_seconds = NEVER
-    world.plane.run_until(operation_id, runs, "the script to run", 60)
+    world.plane.run_until(operation_id, runs, "the script to run", PATIENT)
     world.dokploy.running(world.lane.compose_id).web_running = False
     world.dokploy.schedule_seconds = 0
     world.dokploy.restart()
@@ -306,7 +307,7 @@ def test_the_same_key_finds_it_and_another_meets_a_busy_lane(world, kind):
     plane, tenant = here.plane, here.tenant
     rule = here.dokploy.on("GET", "compose.one").hold_before().times(1)
     operation_id = here.kind.submit(plane, tenant)
-    assert rule.reached.wait(60)
+    assert rule.reached.wait(PATIENT)
     assert here.kind.submit(plane, tenant) == operation_id
     busy = plane.post(f"{ODOO}/{here.kind.path}", here.kind.body(tenant), key="other", headers=ASYNC)
     assert assert_rejected(busy, 409, here.kind.busy)["operation"]["operation_id"] == operation_id
