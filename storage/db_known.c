@@ -20,7 +20,11 @@
 #define KEPT_MAX  2048
 #define BYTES_MAX (8u << 20) /* of results, as libpq counts them */
 
-static const struct query snapshot_query = { .name = "snapshot", .sql = "select pg_current_snapshot()::text" };
+/* Null on a standby: what that says leaves out what is in progress. */
+static const struct query snapshot_query = {
+	.name = "snapshot",
+	.sql = "select case when not pg_is_in_recovery() then pg_current_snapshot()::text end",
+};
 
 struct answer {
 	const struct query *query; /* NULL: a free slot */
@@ -123,13 +127,14 @@ bool known_find(struct known *k, struct request *r)
 	return true;
 }
 
-/* Whether it is the snapshot that what is known belongs to; from now on it is. */
-static bool is_same(struct known *k, const char *snapshot)
+/* Whether what is known belongs to the snapshot in that column; from now on it does. */
+static bool is_same(struct known *k, const PGresult *res, int column)
 {
+	const char *snapshot = PQgetvalue(res, 0, column);
 	if (k->snapshot && strcmp(k->snapshot, snapshot) == 0)
 		return true;
 	known_forget(k);
-	k->snapshot = strdup(snapshot);
+	k->snapshot = PQgetisnull(res, 0, column) ? NULL : strdup(snapshot);
 	return false;
 }
 
@@ -156,7 +161,7 @@ static void keep(struct known *k, const struct request *r)
 void known_learn(struct known *k, const struct request *first)
 {
 	const PGresult *res = first->shared->res;
-	if (PQntuples(res) == 0 || !is_same(k, PQgetvalue(res, 0, 1)))
+	if (PQntuples(res) == 0 || !is_same(k, res, 1))
 		return;
 	if (k->bytes + PQresultMemorySize(res) > BYTES_MAX)
 		return;
@@ -190,7 +195,7 @@ bool known_is_asked(const struct query *q)
 void known_answered(struct db *db, struct request *first, PGresult *res)
 {
 	struct known *k = db->known;
-	bool is_good = PQresultStatus(res) == PGRES_TUPLES_OK && is_same(k, PQgetvalue(res, 0, 0));
+	bool is_good = PQresultStatus(res) == PGRES_TUPLES_OK && is_same(k, res, 0);
 	PQclear(res);
 	for (struct request *r = first, *next; r; r = next) {
 		next = r->beside;
