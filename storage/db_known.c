@@ -92,7 +92,7 @@ static bool key_of(const struct request *r, struct key *key)
 		key->bytes[key->n++] = text ? 't' : 'n';
 		memcpy(key->bytes + key->n, &n, sizeof(n));
 		key->n += sizeof(n);
-		if (n)
+		if (text)
 			memcpy(key->bytes + key->n, text, n);
 		key->n += n;
 	}
@@ -105,7 +105,8 @@ static struct answer *slot_of(struct known *k, const struct request *r, const st
 	unsigned i = (unsigned)hash64((uintptr_t)r->query, key->bytes, key->n) & (SLOTS - 1);
 	for (;; i = (i + 1) & (SLOTS - 1)) {
 		struct answer *a = &k->slots[i];
-		if (!a->query || (a->query == r->query && a->key_n == key->n && memcmp(a->key, key->bytes, key->n) == 0))
+		if (!a->query ||
+		    (a->query == r->query && a->key_n == key->n && memcmp(a->key, key->bytes, key->n) == 0))
 			return a;
 	}
 }
@@ -149,7 +150,7 @@ static void keep(struct known *k, const struct request *r)
 	if (a->query)
 		return;
 	*a = (struct answer){
-		.query = r->query, .key = malloc(key.n), .key_n = key.n, .shared = r->shared, .row = r->shared_row
+		.query = r->query, .key = malloc(key.n + 1), .key_n = key.n, .shared = r->shared, .row = r->shared_row
 	};
 	if (!a->key)
 		abort();
