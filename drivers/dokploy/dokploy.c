@@ -54,8 +54,8 @@ static bool is_passing(int status)
 	return status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
-static bool refused(struct task *t, const struct dokploy *d, const char *method, const char *procedure,
-                    const struct http_answer *answer, struct err *err)
+static void tell_refusal(struct task *t, const struct dokploy *d, const char *method, const char *procedure,
+                         const struct http_answer *answer, struct err *err)
 {
 	const struct error_code *code = answer->status == 404        ? &E_not_found
 	                                : is_passing(answer->status) ? &E_upstream_failed
@@ -64,7 +64,6 @@ static bool refused(struct task *t, const struct dokploy *d, const char *method,
 	err_set(err, code, "Dokploy %s %s failed (%d): %s; %s, then try again", method, procedure, answer->status,
 	        shown(t->arena, d, answer), is_denied ? "look at what DOKPLOY_TOKEN may do there" : "look at Dokploy");
 	err->provider_status = answer->status;
-	return false;
 }
 
 /* An answer that is not JSON is wrapped as {"raw": text}, an empty one is {}. */
@@ -114,7 +113,8 @@ static SUSPENDS bool call(struct task *t, struct dokploy *d, const char *procedu
 	}
 	if (answer.status < 200 || answer.status > 299) {
 		d->maybe_done = body && is_passing(answer.status) && answer.status != 425 && answer.status != 429;
-		return refused(t, d, method, procedure, &answer, err);
+		tell_refusal(t, d, method, procedure, &answer, err);
+		return false;
 	}
 	read_answer(t, &answer, out);
 	return true;
