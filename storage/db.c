@@ -46,8 +46,7 @@ static void wake_closer(struct db *db)
 
 static void request_free(struct db *db, struct request *r)
 {
-	PQclear(r->res);
-	shared_unref(r->shared);
+	request_forget_result(r);
 	db->requests_alive--;
 	wake_closer(db);
 	if (db->free_requests_n >= FREE_REQUESTS_MAX) {
@@ -92,7 +91,9 @@ void request_complete(struct db *db, struct request *r, enum outcome outcome, PG
 
 static struct queue *queue_of(struct db *db, const struct request *r)
 {
-	return r->kind == REQUEST_READ ? &db->reads : r->kind == REQUEST_WRITE ? &db->writes : &db->txs;
+	if (r->kind == REQUEST_READ)
+		return r->shared ? &db->checks : &db->reads;
+	return r->kind == REQUEST_WRITE ? &db->writes : &db->txs;
 }
 
 static bool is_up(const struct db *db)
@@ -124,7 +125,7 @@ static void request_abandon(struct db *db, struct request *r)
 
 static bool outcome_of(struct task *t, struct db *db, struct request *r, struct rows *out, struct err *err)
 {
-	PGresult *res = r->shared ? shared_result(r->shared) : r->res;
+	PGresult *res = r->shared ? r->shared->res : r->res;
 	if (r->outcome == OUTCOME_RESULT && fault_at("db.answer", NULL))
 		r->outcome = r->kind == REQUEST_WRITE || r->is_commit ? OUTCOME_UNKNOWN : OUTCOME_LOST;
 	switch (r->outcome) {
@@ -138,8 +139,7 @@ static bool outcome_of(struct task *t, struct db *db, struct request *r, struct 
 		if (out && r->shared) {
 			rows_from_shared(t, r, out);
 		} else if (out) {
-			rows_from(t, res, out);
-			r->res = NULL;
+			rows_from(t, r, out);
 		}
 		return true;
 	case OUTCOME_LOST:
@@ -185,13 +185,18 @@ bool request_wait(struct task *t, struct db *db, struct request *r, struct rows 
 	return ok;
 }
 
+static unsigned waiting(const struct db *db)
+{
+	return db->reads.n + db->checks.n + db->writes.n + db->txs.n;
+}
+
 static bool may_wait(struct db *db, struct err *err)
 {
 	if (db->is_closing)
 		return err_set(err, &E_service_unavailable, "the service is stopping");
 	if (fault_at("db.wait", NULL))
 		return err_set(err, &E_database_unavailable, "PostgreSQL cannot be reached right now; try again later");
-	if (db->reads.n + db->writes.n + db->txs.n >= db->opt.max_waiting)
+	if (waiting(db) >= db->opt.max_waiting)
 		return no_connection(db, err);
 	return true;
 }
@@ -204,7 +209,7 @@ bool db_query(struct task *t, const struct query *q, const struct param *params,
 	if (!may_wait(db, err))
 		return false;
 	struct request *r = request_new(db, REQUEST_READ, t, q, params, n_params);
-	request_enqueue(db, &db->reads, r, false);
+	request_enqueue(db, known_find(db->known, r) ? &db->checks : &db->reads, r, false);
 	return request_wait(t, db, r, out, err);
 }
 
@@ -426,6 +431,7 @@ struct db *db_new(struct loop *l, const struct db_options *options, struct err *
 	}
 	db->loop = l;
 	options_copy(db, options);
+	db->known = known_new();
 	db->conns = calloc(db->opt.pool_size, sizeof(*db->conns));
 	for (unsigned i = 0; i < db->opt.pool_size; i++) {
 		link_init(&db->conns[i].link, db);
@@ -481,6 +487,7 @@ void db_close(struct task *t, struct db *db, uint64_t wait_ms)
 	db->is_closing = true;
 	db->closer = t;
 	fail_queue(db, &db->reads);
+	fail_queue(db, &db->checks);
 	fail_queue(db, &db->writes);
 	fail_queue(db, &db->txs);
 	while (!is_quiet(db)) {
@@ -515,6 +522,7 @@ void db_close(struct task *t, struct db *db, uint64_t wait_ms)
 		free(r);
 	}
 	db_url_done(&db->url);
+	known_free(db->known);
 	free(db->conns);
 	free(db->application_name);
 	free(db->server_options);
@@ -531,5 +539,5 @@ void db_stats(const struct db *db, struct db_stats *out)
 		out->busy += c->role != ROLE_IDLE;
 		out->in_tx += c->role == ROLE_TX;
 	}
-	out->waiting = db->reads.n + db->writes.n + db->txs.n;
+	out->waiting = waiting(db);
 }

@@ -2,8 +2,7 @@
  *
  * Three ways to talk to the database, chosen by what may go wrong:
  *   db_query   a read. All reads of one loop turn that go to one connection share one Sync, hence one system call. They
- * also share one implicit transaction: when one fails, the others are quietly sent again, each alone. Those that
- * ask the same of different keys are one statement where its query allows it. db_write   one
+ * also share one implicit transaction: when one fails, the others are quietly sent again, each alone. db_write   one
  * statement that changes something, with the key of what it changes. Writes that arrive while others are being
  * committed are committed together; no two groups that hold the same key are in flight at once, so groups do not
  * deadlock each other. Success is reported when the commit is certain. tx_begin   several statements that belong
@@ -15,9 +14,9 @@
  * A connection that breaks fails what was in flight on it with E_database_unavailable; what was not sent yet goes to
  * another connection. A write or commit whose outcome nobody knows has err->sqlstate "08007": db_outcome_is_unknown().
  *
- * A query that is "many at once" stores any number of items with one statement: its parameters are arrays of text, it
- * answers one row for each item, in their order. The caller gives one item and gets one row (rows.changed is 0);
- * db_write joins those of different keys that are committed together, and a failed one takes no other with it.
+ * A query with a form for several items (struct query's together) is sent in that form where several are waiting: reads
+ * of one turn, and writes of different keys that are committed together. The caller asks for one item and gets its row;
+ * an item that fails takes no other with it. Such reads are also remembered: see db_known.c.
  *
  * Queries live in storage/<module>.sql; ci/sqlgen makes the constants Q_<name> of "<module>.sql.h" from them.
  * Parameters must stay alive until the call returns. Rows live in the task's arena. */
@@ -31,13 +30,13 @@ struct query {
 	const char *name; /* unique; "" for a statement that is sent once and not prepared */
 	const char *sql;
 	int n_params;
-	bool writes;  /* inserts, updates, deletes, notifies: not for db_query() */
-	bool audited; /* carries its leaf for the audit log itself (storage/audit.h) */
-	/* The same for several askings at once: its parameters are arrays of this one's, which are text, and its first
-	 * column is the asking's number, from 1. At most one row for each. NULL: it is always asked alone. */
-	const struct query *together;
+	bool writes;     /* inserts, updates, deletes, notifies: not for db_query() */
+	bool audited;    /* carries its leaf for the audit log itself (storage/audit.h) */
 	bool has_events; /* writes events of operations */
-	bool is_many;    /* many at once */
+	/* The same for several items at once: its parameters are arrays of text with an element of each item, its first
+	 * column is the item's number, from 1, and there is one row at most for each. NULL: always one at a time. */
+	const struct query *together;
+	int hidden; /* columns before the caller's: the number, and of a read the snapshot it saw */
 };
 
 /* ---- parameters ---- */
@@ -104,6 +103,7 @@ struct db_stats {
 	unsigned waiting;                       /* requests without a connection */
 	uint64_t queries, batches;              /* sent; and the Syncs that carried the reads */
 	uint64_t together;                      /* reads that shared a statement */
+	uint64_t known;                         /* reads whose answer was still known */
 	uint64_t writes, groups;                /* db_write statements; and the commits that carried them */
 	uint64_t transactions, resent, failed;  /* resent: after a neighbour in their batch or group failed */
 	uint64_t connects, connect_failures, connections_lost;

@@ -2,10 +2,10 @@
  *
  *   db.c           the pool's life, and the task's side of a request
  *   db_schedule.c  who gets which connection
- *   db_together.c  reads of different keys in one statement
+ *   db_together.c  several items of one query in one statement
+ *   db_known.c     reads whose answer is known
  *   db_link.c      one libpq connection on the loop: resolve, connect, watch, break
  *   db_pipeline.c  statements into a connection, results out of it
- *   db_many.c      statements that store many items at once
  *   db_tx.c        transactions
  *   db_rows.c      rows, and SQLSTATE to struct err
  *   db_listen.c    LISTEN
@@ -20,7 +20,7 @@
 
 #define GROUP_MAX       32 /* writes of one commit */
 #define READS_IN_FLIGHT 64 /* on one connection */
-#define TOGETHER_MAX    32 /* reads of one statement */
+#define TOGETHER_MAX    32 /* items of one statement */
 #define READ_CONNS_MAX  4  /* more backends than cores only add switches */
 #define WRITE_CONNS_MAX 8
 #define PIN_LANES       1024 /* pin keys are hashed into as many; a collision costs a little waiting */
@@ -28,7 +28,7 @@
 
 struct db;
 struct conn;
-struct shared_result;
+struct known;
 
 /* ---- a link: one libpq connection and its place in the loop ---- */
 
@@ -71,6 +71,12 @@ void db_leaf_committed(struct task *t, struct db *db);
 /* One that wrote events was. */
 void db_events_committed(struct db *db);
 
+/* A result that several requests, or what is known, have a row of. */
+struct shared_result {
+	PGresult *res;
+	unsigned refs;
+};
+
 /* ---- a request: somebody waits for a connection or a result ---- */
 
 enum request_kind { REQUEST_READ, REQUEST_WRITE, REQUEST_TX, REQUEST_IN_TX };
@@ -93,8 +99,7 @@ struct request {
 	PGresult *res;
 	struct shared_result *shared; /* instead of res: its row is shared_row, -1: none */
 	int shared_row;
-	struct request *members; /* of a carrier (db_together.c), linked by next */
-	unsigned members_n;
+	uint64_t known_in;      /* it was known already, in this generation of db_known.c */
 	struct request *beside; /* the next item of the same statement */
 	struct conn **conn;     /* where a transaction's connection goes */
 };
@@ -169,6 +174,8 @@ struct db {
 
 	struct conn *conns; /* pool_size */
 	struct queue reads, writes, txs;
+	struct queue checks; /* reads whose answer is known, if no commit has come in between */
+	struct known *known;
 	struct request *free_requests;
 	unsigned free_requests_n;
 	uint64_t next_seq;
@@ -220,35 +227,41 @@ bool db_tx_at_once(struct db *db, struct task *t, struct conn **out);
 
 /* db_pipeline.c */
 bool conn_send(struct conn *c, const struct query *q, const struct param *params, size_t n_params, struct request *r);
-/* The same for several items at once: each parameter becomes an array with an element of each item. */
-bool conn_send_many(struct conn *c, const struct query *q, const struct param *const *items, size_t n_items,
-                    struct request *r);
+/* r and what stands beside it. */
+bool conn_send_items(struct conn *c, struct request *first);
 bool conn_sync(struct conn *c);
 bool conn_send_group(struct conn *c);
 void conn_ops(struct conn *c);
 uint64_t conn_waiting_since(const struct conn *c);
 void conn_memory_free(struct conn *c);
-void read_again_alone(struct db *db, struct request *r);
 
 /* db_together.c */
-/* Unqueues the first read, and those that can be asked together with it, room at most: then it is their carrier. */
-struct request *together_take(struct db *db, unsigned room);
-bool together_send(struct conn *c, struct request *carrier);                   /* as conn_send() */
-void together_finished(struct db *db, struct request *carrier, PGresult *res); /* takes res */
-void together_lost(struct db *db, struct request *carrier);
-void shared_unref(struct shared_result *s);
-PGresult *shared_result(const struct shared_result *s);
-
-/* Of db_many.c. The text form of a parameter; a number's goes into buffer. NULL is null. */
 #define NUMBER_MAX 24
+/* The text form of a parameter; a number's goes into buffer. NULL is null. */
 const char *param_text(const struct param *p, char buffer[NUMBER_MAX], size_t *n);
-/* An array of one parameter of each item, in PostgreSQL's binary form. malloc'ed. */
-char *many_array(const struct param *const *items, size_t n_items, size_t param, size_t *size);
-/* Links group[i] and what can go into one statement with it (request.beside), and marks in is_taken whatever it took.
- */
-struct request *many_gather(struct request *const *group, unsigned n, unsigned i, bool *is_taken);
-/* One row each. Takes res. */
-void many_hand_out(struct request *first, PGresult *res);
+/* An array with that parameter of each item, in PostgreSQL's binary form. malloc'ed. */
+char *array_of_param(const struct request *first, size_t param, size_t *size);
+/* Unqueues the first read, and those that can be asked together with it: room at most, *took of them. */
+struct request *together_take(struct db *db, unsigned room, unsigned *took);
+/* Puts beside group[i] what can go into one statement with it, and marks in is_taken whatever it took. The first. */
+struct request *together_gather(struct request *const *group, unsigned n, unsigned i, bool *is_taken);
+/* Gives each its row. Takes res. */
+void together_share(struct request *first, PGresult *res);
+void shared_unref(struct shared_result *s);
+void request_forget_result(struct request *r);
+
+/* db_known.c */
+struct known *known_new(void);
+void known_free(struct known *k);
+void known_forget(struct known *k);
+/* Gives r the answer that it would have if no commit has come in between, which known_ask() is to find out. */
+bool known_find(struct known *k, struct request *r);
+/* The results of reads that went together_share(). */
+void known_learn(struct known *k, const struct request *first);
+/* For all that wait in checks; as conn_send(). */
+bool known_ask(struct conn *c, struct queue *checks);
+bool known_is_asked(const struct query *q);
+void known_answered(struct db *db, struct request *first, PGresult *res); /* takes res */
 
 /* db_tx.c */
 void tx_statement_failed(struct tx *tx, const PGresult *res);
@@ -256,7 +269,7 @@ void tx_connection_lost(struct tx *tx);
 void tx_synced(struct conn *c);
 
 /* db_rows.c */
-void rows_from(struct task *t, PGresult *res, struct rows *out);
+void rows_from(struct task *t, struct request *r, struct rows *out);        /* takes r->res */
 void rows_from_shared(struct task *t, struct request *r, struct rows *out); /* takes r->shared */
 bool err_from_result(struct err *err, const PGresult *res);
 bool is_sqlstate(const PGresult *res, const char *code);

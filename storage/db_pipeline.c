@@ -109,32 +109,11 @@ static bool send_values(struct conn *c, const struct query *q, const struct valu
 	return sent;
 }
 
-bool conn_send_many(struct conn *c, const struct query *q, const struct param *const *items, size_t n_items,
-                    struct request *r)
-{
-	struct values v = { 0 };
-	char *arrays[PARAMS_MAX];
-	for (int i = 0; i < q->n_params; i++) {
-		size_t size;
-		v.values[i] = arrays[i] = many_array(items, n_items, (size_t)i, &size);
-		v.lengths[i] = (int)size;
-		v.formats[i] = 1;
-	}
-	bool sent = send_values(c, q, &v, (size_t)q->n_params, r);
-	for (int i = 0; i < q->n_params; i++)
-		free(arrays[i]);
-	return sent;
-}
-
 /* Puts a statement into the connection's buffer. False when the connection is broken, which has then been dealt with:
  * r, like all that was in flight, has its outcome. r may be NULL. */
 bool conn_send(struct conn *c, const struct query *q, const struct param *params, size_t n_params, struct request *r)
 {
 	assert(n_params <= PARAMS_MAX && (int)n_params == q->n_params);
-	if (r)
-		r->beside = NULL;
-	if (q->is_many)
-		return conn_send_many(c, q, &params, 1, r);
 	struct values v = { 0 };
 	for (size_t i = 0; i < n_params; i++) {
 		size_t n;
@@ -143,6 +122,25 @@ bool conn_send(struct conn *c, const struct query *q, const struct param *params
 		v.formats[i] = params[i].type == PARAM_BYTES;
 	}
 	return send_values(c, q, &v, n_params, r);
+}
+
+bool conn_send_items(struct conn *c, struct request *first)
+{
+	if (!first->beside)
+		return conn_send(c, first->query, first->params, first->n_params, first);
+	const struct query *q = first->query->together;
+	struct values v = { 0 };
+	char *arrays[PARAMS_MAX];
+	for (int i = 0; i < q->n_params; i++) {
+		size_t size;
+		v.values[i] = arrays[i] = array_of_param(first, (size_t)i, &size);
+		v.lengths[i] = (int)size;
+		v.formats[i] = 1;
+	}
+	bool sent = send_values(c, q, &v, (size_t)q->n_params, first);
+	for (int i = 0; i < q->n_params; i++)
+		free(arrays[i]);
+	return sent;
 }
 
 static void flush(struct conn *c)
@@ -178,22 +176,6 @@ static void group_release(struct conn *c)
 	c->group_failed = c->group_alone = false;
 }
 
-static void member_reset(struct request *r)
-{
-	PQclear(r->res);
-	r->res = NULL;
-}
-
-/* Sends r and all that lies beside it. */
-static bool send_together(struct conn *c, struct request *r)
-{
-	const struct param *items[GROUP_MAX];
-	size_t n = 0;
-	for (const struct request *one = r; one; one = one->beside)
-		items[n++] = one->params;
-	return n == 1 ? conn_send(c, r->query, r->params, r->n_params, r) : conn_send_many(c, r->query, items, n, r);
-}
-
 /* Sends the group c->group: with one Sync, or each member with its own once the group has failed. */
 bool conn_send_group(struct conn *c)
 {
@@ -203,9 +185,9 @@ bool conn_send_group(struct conn *c)
 		if (is_taken[i])
 			continue;
 		r->beside = NULL;
-		if (r->query->is_many && !c->group_alone)
-			r = many_gather(c->group, c->group_n, i, is_taken);
-		if (!send_together(c, r))
+		if (r->query->together && !c->group_alone)
+			r = together_gather(c->group, c->group_n, i, is_taken);
+		if (!conn_send_items(c, r))
 			return false;
 		if (c->group_alone && !conn_sync(c))
 			return false;
@@ -235,7 +217,7 @@ static void group_finished(struct conn *c)
 			request_complete(db, r, OUTCOME_RESULT, res);
 			continue;
 		}
-		member_reset(r);
+		request_forget_result(r);
 		r->tries++;
 		db->stats.resent++;
 		c->group[kept++] = r;
@@ -269,7 +251,7 @@ static bool is_good(const PGresult *res)
 	return s == PGRES_TUPLES_OK || s == PGRES_COMMAND_OK || s == PGRES_EMPTY_QUERY;
 }
 
-void read_again_alone(struct db *db, struct request *r)
+static void read_again(struct db *db, struct request *r)
 {
 	r->is_alone = true;
 	r->tries++;
@@ -277,24 +259,33 @@ void read_again_alone(struct db *db, struct request *r)
 	request_enqueue(db, &db->reads, r, true);
 }
 
-/* Takes res. */
-static void read_finished(struct conn *c, struct request *r, PGresult *res)
+/* first and what stands beside it. Takes res. */
+static void reads_finished(struct conn *c, struct request *first, PGresult *res)
 {
 	struct db *db = c->link.db;
-	if (r->members) {
-		c->reads_in_flight -= r->members_n;
-		together_finished(db, r, res);
-		return;
-	}
-	c->reads_in_flight--;
 	bool aborted = PQresultStatus(res) == PGRES_PIPELINE_ABORTED;
-	bool stale = !is_good(res) && (is_sqlstate(res, "26000") || is_sqlstate(res, "0A000")) && r->tries < TRIES_MAX;
-	if (r->task && (aborted || stale) && !db->is_closing) {
+	bool stale =
+	        !is_good(res) && (is_sqlstate(res, "26000") || is_sqlstate(res, "0A000")) && first->tries < TRIES_MAX;
+	/* Out of time, or the server is going away: that is said to all of them; else it is the fault of one. */
+	bool of_one = first->beside && !is_good(res) && !is_sqlstate(res, "57");
+	bool is_again = aborted || stale || of_one, is_good_one = is_good(res);
+	if (is_again) {
 		PQclear(res);
-		read_again_alone(db, r);
-		return;
+	} else if (first->query->together) {
+		together_share(first, res);
+		if (is_good_one)
+			known_learn(db->known, first);
 	}
-	request_complete(db, r, OUTCOME_RESULT, res);
+	for (struct request *r = first, *next; r; r = next) {
+		next = r->beside;
+		c->reads_in_flight--;
+		if (!is_again)
+			request_complete(db, r, OUTCOME_RESULT, r->shared ? NULL : res);
+		else if (r->task && !db->is_closing)
+			read_again(db, r);
+		else
+			request_complete(db, r, OUTCOME_CLOSED, NULL);
+	}
 }
 
 /* One result of the oldest entry. Takes res. */
@@ -340,8 +331,8 @@ static void entry_result(struct conn *c, struct entry *e, PGresult *res)
 		PQclear(res);
 		return;
 	}
-	if (good && r->query->is_many) {
-		many_hand_out(r, res);
+	if (good && r->kind == REQUEST_WRITE && r->query->together) {
+		together_share(r, res);
 		return;
 	}
 	PQclear(r->res);
@@ -357,10 +348,14 @@ static void entry_finished(struct conn *c, const struct entry *e)
 		return;
 	PGresult *res = r->res;
 	r->res = NULL;
-	if (r->kind == REQUEST_READ)
-		read_finished(c, r, res);
-	else
+	if (r->kind == REQUEST_READ && known_is_asked(e->query)) {
+		c->reads_in_flight--;
+		known_answered(c->link.db, r, res);
+	} else if (r->kind == REQUEST_READ) {
+		reads_finished(c, r, res);
+	} else {
 		request_complete(c->link.db, r, OUTCOME_RESULT, res);
+	}
 }
 
 static void synced(struct conn *c)
@@ -446,32 +441,36 @@ static void on_up(struct link *link)
 		return;
 	}
 	link->db->stats.connects++;
+	known_forget(link->db->known);
 	db_connected(link->db);
 }
 
 /* ---- the end of a connection ---- */
 
+static bool has_words(const PGresult *res)
+{
+	return res && !is_good(res) && PQresultStatus(res) != PGRES_PIPELINE_ABORTED;
+}
+
 static void fail_entries(struct conn *c)
 {
 	struct db *db = c->link.db;
+	bool is_unknown = c->role == ROLE_TX && c->tx.is_committing && !c->tx.has_failed;
 	while (c->entries_n) {
 		struct entry e = pop(c);
-		struct request *r = e.req;
-		if (!r || r->kind == REQUEST_WRITE) /* group_lost has those */
+		if (!e.req || e.req->kind == REQUEST_WRITE) /* group_lost has those */
 			continue;
-		if (r->members) {
-			together_lost(db, r);
-			continue;
-		}
-		PGresult *res = r->res;
-		r->res = NULL;
-		bool has_words = res && !is_good(res) && PQresultStatus(res) != PGRES_PIPELINE_ABORTED;
-		if (!has_words) {
+		for (struct request *r = e.req, *next; r; r = next) {
+			next = r->beside;
+			PGresult *res = r->res;
+			r->res = NULL;
+			if (has_words(res)) {
+				request_complete(db, r, OUTCOME_RESULT, res);
+				continue;
+			}
 			PQclear(res);
-			res = NULL;
+			request_complete(db, r, is_unknown ? OUTCOME_UNKNOWN : OUTCOME_LOST, NULL);
 		}
-		bool is_unknown = c->role == ROLE_TX && c->tx.is_committing && !c->tx.has_failed;
-		request_complete(db, r, has_words ? OUTCOME_RESULT : is_unknown ? OUTCOME_UNKNOWN : OUTCOME_LOST, res);
 	}
 	c->reads_in_flight = 0;
 }
@@ -486,7 +485,7 @@ static void group_lost(struct conn *c, bool was_unsynced)
 		PGresult *res = r->res;
 		r->res = NULL;
 		bool is_done = c->group_alone && i < c->group_synced;
-		if (is_done || (res && !is_good(res) && PQresultStatus(res) != PGRES_PIPELINE_ABORTED)) {
+		if (is_done || has_words(res)) {
 			request_complete(db, r, OUTCOME_RESULT, res);
 			continue;
 		}
@@ -501,6 +500,7 @@ static void on_down(struct link *link, const char *why)
 	struct conn *c = container_of(link, struct conn, link);
 	struct db *db = link->db;
 	bool was_unsynced = c->is_unsynced;
+	known_forget(db->known);
 	free(c->statements);
 	c->statements = NULL;
 	c->statements_n = c->statements_cap = c->next_id = 0;

@@ -17,16 +17,18 @@ static void owner_clear(void *arg)
 	*owner = (struct rows_owner){ 0 };
 }
 
-void rows_from(struct task *t, PGresult *res, struct rows *out)
+void rows_from(struct task *t, struct request *r, struct rows *out)
 {
 	struct rows_owner *owner = ARENA_NEW(t->arena, struct rows_owner);
-	owner->res = res;
+	owner->res = r->res;
+	r->res = NULL;
 	arena_defer(t->arena, owner_clear, owner);
-	const char *changed = PQcmdTuples(res);
+	const char *changed = PQcmdTuples(owner->res);
 	*out = (struct rows){
-		.n = (size_t)PQntuples(res),
+		.n = (size_t)PQntuples(owner->res),
 		.changed = changed[0] ? strtoll(changed, NULL, 10) : 0,
-		.res = res,
+		.res = owner->res,
+		.hidden = r->query->hidden,
 		.owner = owner,
 	};
 }
@@ -35,17 +37,17 @@ void rows_from_shared(struct task *t, struct request *r, struct rows *out)
 {
 	struct rows_owner *owner = ARENA_NEW(t->arena, struct rows_owner);
 	owner->shared = r->shared;
+	r->shared = NULL;
 	arena_defer(t->arena, owner_clear, owner);
 	size_t n = r->shared_row >= 0;
 	*out = (struct rows){
 		.n = n,
 		.changed = (int64_t)n,
-		.res = shared_result(r->shared),
+		.res = owner->shared->res,
 		.first = n ? (size_t)r->shared_row : 0,
-		.hidden = 1,
+		.hidden = r->query->hidden,
 		.owner = owner,
 	};
-	r->shared = NULL;
 }
 
 void rows_done(struct rows *rows)

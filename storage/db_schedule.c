@@ -113,16 +113,18 @@ static void give_to_writes(struct db *db, struct conn *c)
 static void send_reads(struct db *db, struct conn *c, unsigned n)
 {
 	c->role = ROLE_READS;
+	if (db->checks.first && !known_ask(c, &db->checks))
+		return;
 	while (n && db->reads.first && c->link.state == LINK_UP) {
-		struct request *r = together_take(db, n);
-		unsigned took = r->members ? r->members_n : 1;
+		unsigned took;
+		struct request *r = together_take(db, n, &took);
 		n -= took;
 		if (r->is_alone && c->is_unsynced && !conn_sync(c)) {
 			request_enqueue(db, &db->reads, r, true);
 			return;
 		}
 		c->reads_in_flight += took;
-		if (!(r->members ? together_send(c, r) : conn_send(c, r->query, r->params, r->n_params, r)))
+		if (!conn_send_items(c, r))
 			return;
 		if (r->is_alone && !conn_sync(c))
 			return;
@@ -166,7 +168,7 @@ static void schedule_reads(struct db *db, bool others_wait)
 	unsigned share = (db->reads.n + reads_cap(db) - 1) / reads_cap(db);
 	if (share < READS_TOGETHER)
 		share = READS_TOGETHER;
-	while (db->reads.first) {
+	while (db->reads.first || db->checks.first) {
 		struct counts n = count(db);
 		struct conn *c = conn_for_reads(db, &n, others_wait);
 		if (!c)
@@ -174,6 +176,12 @@ static void schedule_reads(struct db *db, bool others_wait)
 		unsigned room = READS_IN_FLIGHT - c->reads_in_flight;
 		send_reads(db, c, share < room ? share : room);
 	}
+}
+
+static const struct request *oldest_read(const struct db *db)
+{
+	const struct request *read = db->reads.first, *check = db->checks.first;
+	return !read || (check && check->seq < read->seq) ? check : read;
 }
 
 static void on_retry(uv_timer_t *timer)
@@ -185,7 +193,7 @@ static void open_connections(struct db *db)
 {
 	struct counts n = count(db);
 	unsigned reading = n.reading + n.slow;
-	if ((reading || db->reads.n) && n.reading < reads_cap(db))
+	if ((reading || oldest_read(db)) && n.reading < reads_cap(db))
 		reading++; /* a spare one, so that the next read need not queue behind a slow one */
 	unsigned wanted = n.in_tx + n.writing + db->txs.n + db->writes.n + reading;
 	if (wanted < db->opt.min_open)
@@ -231,8 +239,8 @@ void db_schedule(void *arg)
 		struct request *r = next_exclusive(db, &n);
 		if (!r)
 			break;
-		bool reads_first =
-		        db->reads.first && n.reading + n.slow == 0 && n.idle == 1 && db->reads.first->seq < r->seq;
+		const struct request *read = oldest_read(db);
+		bool reads_first = read && n.reading + n.slow == 0 && n.idle == 1 && read->seq < r->seq;
 		struct conn *c = idle_conn(db);
 		if (!c || reads_first) {
 			others_wait = true;
@@ -251,7 +259,7 @@ void db_schedule(void *arg)
 bool db_tx_at_once(struct db *db, struct task *t, struct conn **out)
 {
 	struct counts n = count(db);
-	if (!n.idle || n.in_tx >= txs_cap(db) || db->txs.first || db->writes.first || db->reads.first)
+	if (!n.idle || n.in_tx >= txs_cap(db) || db->txs.first || db->writes.first || oldest_read(db))
 		return false;
 	*out = idle_conn(db);
 	assert(*out);

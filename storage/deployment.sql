@@ -2,7 +2,7 @@
 
 -- name: deployment_evidence_store, many at once
 -- One statement, one commit: for each item the idempotency row, the deployment and the lane's inventory. The items are of
--- different lanes. Answers for each, in their order, the verdict, whether it was stored under the key (false: the key was used
+-- different lanes. Answers for each, by its number, the verdict, whether it was stored under the key (false: the key was used
 -- before), and what the answer tells besides. Verdicts: '' all is current, 'older' a later state of the record stays, 'behind'
 -- the inventory of a later deployment stays, 'elsewhere' refused: the record belongs to another lane. The lane's row is locked
 -- before it is judged; the conditions of the upserts hold for rows that came in between.
@@ -104,10 +104,9 @@ inventory AS (
                                       coalesce(known.payload -> 'deploy' ->> 'finished_at', ''),
                                       excluded.deploy_started_at, excluded.deploy_finished_at)),
 leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT leaf::json FROM fresh WHERE leaf IS NOT NULL)
-SELECT verdict, EXISTS (SELECT 1 FROM fresh WHERE fresh.n = judged.n),
+SELECT n, verdict, EXISTS (SELECT 1 FROM fresh WHERE fresh.n = judged.n),
        CASE WHEN verdict IN ('older', 'behind') THEN launchplane_evidence_note(verdict) END
-  FROM judged
- ORDER BY n;
+  FROM judged;
 
 -- name: deployment_upsert
 INSERT INTO launchplane_deployments

@@ -32,12 +32,13 @@ BODY_BYTES, RECORD_BYTES = 1500, 2048
 
 
 def queries():
-    """{name: SQL} of the service's own statements, as its build reads them."""
+    """{name: SQL} of the service's own statements for one item, as its build reads them."""
     loader = importlib.machinery.SourceFileLoader("sqlgen", str(ROOT / "ci" / "sqlgen"))
     sqlgen = importlib.util.module_from_spec(importlib.util.spec_from_loader("sqlgen", loader))
     sys.dont_write_bytecode = True
     loader.exec_module(sqlgen)
-    return {name: sql for file in sorted((ROOT / "storage").glob("*.sql")) for name, sql, *_ in sqlgen.queries(file)}
+    found = [query for file in sorted((ROOT / "storage").glob("*.sql")) for query in sqlgen.queries(file)]
+    return {query.name: sqlgen.write_forms("", *query[:3])[0] if query.form == sqlgen.ITEMS else query.sql for query in found}
 
 
 def with_values(sql, values):

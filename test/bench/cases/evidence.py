@@ -10,14 +10,13 @@ NOW = "'2026-01-01T00:00:00Z'"
 
 
 def statement(run, k):
-    """The service's own statement with one item of pgbench's variables; k tells those of several in a transaction apart. Each
+    """The service's own statement for one item, with pgbench's variables; k tells those of several in a transaction apart. Each
     inventory differs from the one before, as in life: the version that it replaces is kept."""
     key, instance = f"('k' || :key{k})", f"('busy' || :lane{k})"
     values = [f"('idempotency-' || :key{k})", ":scope", "'/v1/evidence/deployments'", key, ":fingerprint", ":trace", NOW,
               ":answer", f"('deployment-' || :key{k})", f"'{run.bench.lane.context}'", instance, "'artifact-shop-0001'",
               "'" + "a" * 40 + "'", NOW, "'2026-01-01T00:01:00Z'", ":deployment", f"replace(:inventory, '@KEY@', :key{k}::text)", ":leaf"]
-    one = [f"ARRAY[{value}]" for value in values]
-    return " ".join(with_values(queries()["deployment_evidence_store"], one).split()) + ";\n"
+    return " ".join(with_values(queries()["deployment_evidence_store"], values).split()) + ";\n"
 
 
 class Scripts:

@@ -143,3 +143,24 @@ const char *scratch_url(struct task *t)
 	struct scratch *s = t->loop->app;
 	return s->url;
 }
+
+void crowd_run(struct task *t, task_fn fn, struct member *members, unsigned n)
+{
+	struct err err = { 0 };
+	struct crowd *crowd = members[0].crowd;
+	crowd->left = n;
+	for (unsigned i = 0; i < n; i++)
+		assert_non_null(task_spawn(t->loop, "member", fn, &members[i]));
+	while (crowd->left)
+		assert_true(task_sleep(t, 2, &err));
+}
+
+struct member *crowd_of(struct task *t, struct crowd *crowd, unsigned n, const struct query *q)
+{
+	struct member *m = arena_array(t->arena, n, sizeof(*m));
+	for (unsigned i = 0; i < n; i++)
+		m[i] = (struct member){
+			.crowd = crowd, .query = q, .number = (int)i, .key = arena_printf(t->arena, "k%u", i)
+		};
+	return m;
+}

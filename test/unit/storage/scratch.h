@@ -24,3 +24,23 @@ const char *scratch_url(struct task *t);
 /* Statements that must succeed, sent as they are; scratch_text gives the first column of the first row, or NULL. */
 SUSPENDS void scratch_do(struct task *t, const char *sql);
 SUSPENDS const char *scratch_text(struct task *t, const char *sql);
+
+/* ---- many tasks at once ---- */
+
+/* What became of them. */
+struct crowd {
+	unsigned left, good, bad;
+	struct err last;
+};
+
+struct member {
+	struct crowd *crowd;
+	const struct query *query;
+	int number;
+	const char *key;
+};
+
+/* n of them, with numbers from 0 and keys k0, k1, ... */
+struct member *crowd_of(struct task *t, struct crowd *crowd, unsigned n, const struct query *q);
+/* Runs fn as a task for each, all of one crowd, and waits until each has taken one from crowd->left. */
+SUSPENDS void crowd_run(struct task *t, task_fn fn, struct member *members, unsigned n);

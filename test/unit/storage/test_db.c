@@ -31,27 +31,19 @@ static const struct query kill_others = {
 	       "and (state = 'active' or query like 'listen%')",
 	.n_params = 1,
 };
-static const struct query named_together = {
-	.name = "named_together",
-	.n_params = 2,
-	.sql = "select asked.number, answer.* from unnest($1::text[], $2::text[]) with ordinality as asked (p1, p2, "
-	       "number) "
-	       "cross join lateral (select k, v / length(asked.p2) as share from thing where k = asked.p1) as answer",
-};
-static const struct query named = {
-	.name = "named",
-	.n_params = 2,
-	.sql = "select k, v / length($2) as share from thing where k = $1",
-	.together = &named_together,
-};
 static const struct query doze_together = {
 	.name = "doze_together",
 	.n_params = 1,
-	.sql = "select asked.number, answer.* from unnest($1::text[]) with ordinality as asked (p1, number) "
-	       "cross join lateral (select pg_sleep(asked.p1::float8)::text) as answer",
+	.hidden = 2,
+	.sql = "select asked.number, pg_current_snapshot()::text, pg_sleep(asked.p1::float8)::text"
+	       " from unnest($1::text[]) with ordinality as asked (p1, number)",
 };
 static const struct query doze = {
-	.name = "doze", .n_params = 1, .sql = "select pg_sleep($1::text::float8)::text", .together = &doze_together
+	.name = "doze",
+	.n_params = 1,
+	.hidden = 2,
+	.sql = "select 1, pg_current_snapshot()::text, pg_sleep($1::text::float8)::text",
+	.together = &doze_together,
 };
 static const char make_thing[] = "create table thing (k text primary key, v int)";
 
@@ -89,18 +81,6 @@ static void every_query_prepares_on_a_migrated_database(void **state)
 
 /* ---- many tasks at once ---- */
 
-struct crowd {
-	unsigned left, good, bad;
-	struct err last;
-};
-
-struct member {
-	struct crowd *crowd;
-	const struct query *query;
-	int number;
-	const char *key;
-};
-
 static SUSPENDS void read_one(struct task *t, void *arg)
 {
 	struct member *m = arg;
@@ -127,33 +107,12 @@ static SUSPENDS void write_one(struct task *t, void *arg)
 	m->crowd->left--;
 }
 
-static SUSPENDS void let_all(struct task *t, task_fn fn, struct member *members, unsigned n)
-{
-	struct err err = { 0 };
-	struct crowd *crowd = members[0].crowd;
-	crowd->left = n;
-	for (unsigned i = 0; i < n; i++)
-		assert_non_null(task_spawn(t->loop, "member", fn, &members[i]));
-	while (crowd->left)
-		assert_true(task_sleep(t, 2, &err));
-}
-
-static struct member *crowd_of(struct task *t, struct crowd *crowd, unsigned n, const struct query *q)
-{
-	struct member *m = arena_array(t->arena, n, sizeof(*m));
-	for (unsigned i = 0; i < n; i++)
-		m[i] = (struct member){
-			.crowd = crowd, .query = q, .number = (int)i, .key = arena_printf(t->arena, "k%u", i)
-		};
-	return m;
-}
-
 static SUSPENDS void check_shared_sync(struct task *t)
 {
 	struct crowd crowd = { 0 };
 	struct db_stats before, after;
 	db_stats(t->loop->db, &before);
-	let_all(t, read_one, crowd_of(t, &crowd, 64, &plus_one), 64);
+	crowd_run(t, read_one, crowd_of(t, &crowd, 64, &plus_one), 64);
 	db_stats(t->loop->db, &after);
 	assert_int_equal(crowd.good, 64);
 	assert_int_equal(after.queries - before.queries, 64);
@@ -165,111 +124,12 @@ static void reads_of_one_turn_share_a_sync(void **state)
 	scratch_run(state, NULL, check_shared_sync);
 }
 
-/* ---- reads in one statement ---- */
-
-struct asking {
-	const char *key, *divisor; /* its length is; "": the statement fails */
-	bool ok, is_cancelled;
-	size_t n;
-	struct err err;
-};
-
-struct askings {
-	struct asking *of;
-	unsigned next, left;
-};
-
-static SUSPENDS void ask_for(struct task *t, void *arg)
-{
-	struct askings *all = arg;
-	struct asking *a = &all->of[all->next++];
-	struct rows rows;
-	if (a->is_cancelled)
-		task_set_deadline(t, 0);
-	a->ok = db_query(t, &named, PARAMS(P_TEXT(a->key), P_TEXT(a->divisor)), &rows, &a->err);
-	a->n = a->ok ? rows.n : 0;
-	if (a->n) {
-		assert_int_equal(rows.changed, 1);
-		assert_string_equal(row_text(&rows, 0, 0), a->key);
-		assert_int_equal(row_int(&rows, 0, 1), 12 / strlen(a->divisor));
-		assert_int_equal(row_column(&rows, "k"), 0);
-		assert_int_equal(row_column(&rows, "number"), -1);
-		assert_string_equal(row_named(&rows, 0, "k"), a->key);
-		rows_done(&rows);
-	}
-	all->left--;
-}
-
-static SUSPENDS void ask_all(struct task *t, struct asking *of, unsigned n)
-{
-	struct err err = { 0 };
-	struct askings all = { .of = of, .left = n };
-	for (unsigned i = 0; i < n; i++)
-		assert_non_null(task_spawn(t->loop, "asking", ask_for, &all));
-	while (all.left)
-		assert_true(task_sleep(t, 2, &err));
-}
-
-static SUSPENDS void check_together(struct task *t)
-{
-	static const char *const keys[] = { "a", "quo\"te", "back\\slash", "{brace,comma}", "NULL", "", "\xc3\xa9" };
-	struct db_stats before, after;
-	struct err err = { 0 };
-	scratch_do(t, make_thing);
-	for (size_t i = 0; i < countof(keys); i++)
-		assert_true(db_write(t, "x", &insert, PARAMS(P_TEXT(keys[i]), P_INT(12)), NULL, &err));
-	struct asking *of = arena_array(t->arena, 40, sizeof(*of));
-	for (unsigned i = 0; i < 40; i++)
-		of[i] = (struct asking){ .key = i % 8 < 7    ? keys[i % 8]
-			                        : i % 16 < 8 ? "none"
-			                                     : NULL,
-			                 .divisor = i % 2 ? "12" : "123" };
-	db_stats(t->loop->db, &before);
-	ask_all(t, of, 40);
-	db_stats(t->loop->db, &after);
-	for (unsigned i = 0; i < 40; i++) {
-		assert_true(of[i].ok);
-		assert_int_equal(of[i].n, i % 8 < 7);
-	}
-	assert_int_equal(after.together - before.together, 40);
-	assert_true(after.queries - before.queries <= 8);
-	assert_int_equal(after.resent, before.resent);
-}
-
-static void reads_of_different_keys_are_one_statement(void **state)
-{
-	scratch_run(state, NULL, check_together);
-}
-
-static SUSPENDS void check_bad_asking(struct task *t)
-{
-	struct err err = { 0 };
-	scratch_do(t, make_thing);
-	assert_true(db_write(t, "x", &insert, PARAMS(P_TEXT("a"), P_INT(12)), NULL, &err));
-	struct asking *of = arena_array(t->arena, 12, sizeof(*of));
-	for (unsigned i = 0; i < 12; i++)
-		of[i] = (struct asking){ .key = "a", .divisor = i == 5 ? "" : "12", .is_cancelled = i == 7 };
-	ask_all(t, of, 12);
-	for (unsigned i = 0; i < 12; i++)
-		assert_int_equal(of[i].ok, i != 5 && i != 7);
-	assert_string_equal(of[5].err.sqlstate, "22012");
-	assert_ptr_equal(of[7].err.code, &E_timeout);
-	/* alone again: nothing of the failure is left */
-	ask_all(t, of, 5);
-	assert_true(of[4].ok && of[4].n == 1);
-}
-
-static void a_bad_read_of_a_shared_statement_fails_alone(void **state)
-{
-	scratch_run(state, NULL, check_bad_asking);
-}
-
 static SUSPENDS void check_bad_reads(struct task *t)
 {
 	struct crowd crowd = { 0 };
 	struct member *m = crowd_of(t, &crowd, 40, &plus_one);
 	m[3].query = m[17].query = &divide;
-	let_all(t, read_one, m, 40);
+	crowd_run(t, read_one, m, 40);
 	assert_int_equal(crowd.good, 38);
 	assert_int_equal(crowd.bad, 2);
 	assert_string_equal(crowd.last.sqlstate, "22012");
@@ -303,7 +163,7 @@ static SUSPENDS void check_bad_writes(struct task *t)
 	scratch_do(t, make_thing);
 	struct member *m = crowd_of(t, &crowd, 32, &insert);
 	m[9].key = "k4"; /* the same row twice: the second is refused, and only it */
-	let_all(t, write_one, m, 32);
+	crowd_run(t, write_one, m, 32);
 	assert_int_equal(crowd.good, 31);
 	assert_int_equal(crowd.bad, 1);
 	assert_true(db_is_unique_violation(&crowd.last, "thing_pkey"));
@@ -324,7 +184,7 @@ static SUSPENDS void check_grouping(struct task *t)
 	struct db_stats before, after;
 	scratch_do(t, make_thing);
 	db_stats(t->loop->db, &before);
-	let_all(t, write_one, crowd_of(t, &crowd, 200, &insert), 200);
+	crowd_run(t, write_one, crowd_of(t, &crowd, 200, &insert), 200);
 	db_stats(t->loop->db, &after);
 	assert_int_equal(crowd.good, 200);
 	assert_string_equal(scratch_text(t, "select count(*) from thing"), "200");
@@ -343,7 +203,7 @@ static SUSPENDS void check_order(struct task *t)
 	struct member *m = crowd_of(t, &crowd, 300, &upsert);
 	for (unsigned i = 0; i < 300; i++)
 		m[i].key = i % 2 ? "odd" : "even";
-	let_all(t, write_one, m, 300);
+	crowd_run(t, write_one, m, 300);
 	assert_int_equal(crowd.good, 300);
 	assert_string_equal(scratch_text(t, "select v from thing where k = 'odd'"), "299");
 	assert_string_equal(scratch_text(t, "select v from thing where k = 'even'"), "298");
@@ -354,102 +214,13 @@ static void writes_of_one_key_keep_their_order_and_do_not_deadlock(void **state)
 	scratch_run(state, NULL, check_order);
 }
 
-/* ---- many at once ---- */
-
-/* together tells how many items its statement had. A negative number is refused by the table. */
-static const struct query insert_many = {
-	.name = "insert_many",
-	.sql = "with g as (select * from unnest($1::text[], $2::text[]) with ordinality as g(k, v, n)),"
-	       " i as (insert into crowd select k, v::int, count(*) over () from g"
-	       "       on conflict (k) do update set v = excluded.v, together = excluded.together)"
-	       " select n, k, v from g order by n",
-	.n_params = 2,
-	.writes = true,
-	.is_many = true,
-};
-static const char make_crowd[] = "create table crowd (k text primary key, v int check (v >= 0), together int)";
-
-static SUSPENDS void write_item(struct task *t, void *arg)
-{
-	struct member *m = arg;
-	struct err err = { 0 };
-	struct rows rows;
-	struct param number = m->number % 3 ? P_INT(m->number) : P_NULL;
-	bool ok = db_write(t, m->key, m->query, PARAMS(P_TEXT(m->key), number), &rows, &err);
-	if (ok) {
-		assert_int_equal(rows.n, 1);
-		assert_string_equal(row_text(&rows, 0, 1), m->key);
-		assert_int_equal(row_is_null(&rows, 0, 2), m->number % 3 == 0);
-		assert_int_equal(row_int(&rows, 0, 2), m->number % 3 ? m->number : 0);
-	} else {
-		m->crowd->last = err;
-	}
-	*(ok ? &m->crowd->good : &m->crowd->bad) += 1;
-	m->crowd->left--;
-}
-
-static SUSPENDS void check_many(struct task *t)
-{
-	struct crowd crowd = { 0 };
-	struct db_stats before, after;
-	scratch_do(t, make_crowd);
-	db_stats(t->loop->db, &before);
-	let_all(t, write_item, crowd_of(t, &crowd, 200, &insert_many), 200);
-	db_stats(t->loop->db, &after);
-	assert_int_equal(crowd.good, 200);
-	assert_string_equal(scratch_text(t, "select count(*) from crowd"), "200");
-	assert_string_equal(scratch_text(t, "select max(together) > 8 from crowd"), "t");
-	assert_true(after.queries - before.queries < 100);
-}
-
-static void items_of_different_keys_become_one_statement_and_each_gets_its_row(void **state)
-{
-	scratch_run(state, NULL, check_many);
-}
-
-static SUSPENDS void check_bad_item(struct task *t)
-{
-	struct crowd crowd = { 0 };
-	scratch_do(t, make_crowd);
-	struct member *m = crowd_of(t, &crowd, 32, &insert_many);
-	m[9].number = -1;
-	let_all(t, write_item, m, 32);
-	assert_int_equal(crowd.good, 31);
-	assert_int_equal(crowd.bad, 1);
-	assert_string_equal(crowd.last.sqlstate, "23514");
-	assert_string_equal(scratch_text(t, "select count(*) from crowd"), "31");
-}
-
-static void a_bad_item_fails_alone(void **state)
-{
-	scratch_run(state, NULL, check_bad_item);
-}
-
-static SUSPENDS void check_order_of_items(struct task *t)
-{
-	struct crowd crowd = { 0 };
-	scratch_do(t, make_crowd);
-	struct member *m = crowd_of(t, &crowd, 302, &insert_many);
-	for (unsigned i = 0; i < 302; i++)
-		m[i].key = i % 2 ? "odd" : "even";
-	let_all(t, write_item, m, 302);
-	assert_int_equal(crowd.good, 302);
-	assert_string_equal(scratch_text(t, "select v from crowd where k = 'odd'"), "301");
-	assert_string_equal(scratch_text(t, "select v is null from crowd where k = 'even'"), "t");
-}
-
-static void items_of_one_key_keep_their_order(void **state)
-{
-	scratch_run(state, NULL, check_order_of_items);
-}
-
 static SUSPENDS void check_deferred(struct task *t)
 {
 	struct crowd crowd = { 0 };
 	scratch_do(t, "create table thing (k text, v int, unique (k) deferrable initially deferred)");
 	struct member *m = crowd_of(t, &crowd, 20, &insert);
 	m[9].key = "k4";
-	let_all(t, write_one, m, 20);
+	crowd_run(t, write_one, m, 20);
 	assert_int_equal(crowd.good, 19);
 	assert_true(db_is_unique_violation(&crowd.last, NULL));
 	assert_string_equal(scratch_text(t, "select count(*) from thing"), "19");
@@ -819,15 +590,10 @@ int main(void)
 		cmocka_unit_test(every_query_prepares_on_a_migrated_database),
 		cmocka_unit_test(reads_of_one_turn_share_a_sync),
 		cmocka_unit_test(a_bad_read_fails_alone),
-		cmocka_unit_test(reads_of_different_keys_are_one_statement),
-		cmocka_unit_test(a_bad_read_of_a_shared_statement_fails_alone),
 		cmocka_unit_test(a_statement_that_cannot_be_prepared_says_why_each_time),
 		cmocka_unit_test(a_bad_write_fails_alone),
 		cmocka_unit_test(writes_that_wait_are_committed_together),
 		cmocka_unit_test(writes_of_one_key_keep_their_order_and_do_not_deadlock),
-		cmocka_unit_test(items_of_different_keys_become_one_statement_and_each_gets_its_row),
-		cmocka_unit_test(a_bad_item_fails_alone),
-		cmocka_unit_test(items_of_one_key_keep_their_order),
 		cmocka_unit_test(a_commit_that_fails_is_no_success),
 		cmocka_unit_test(values_arrive_as_they_were_sent),
 		cmocka_unit_test(a_killed_connection_fails_what_was_in_flight_and_is_replaced),
