@@ -6,6 +6,7 @@
 #include "storage/db.h"
 #include "storage/operation.sql.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
