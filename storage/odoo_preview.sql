@@ -47,3 +47,7 @@ SELECT 1 / CASE WHEN coalesce((SELECT md5(p.payload::text) FROM launchplane_prev
   FROM launchplane_preview_anchors a
  WHERE a.preview_id = $1
    FOR UPDATE;
+
+-- name: odoo_preview_scan_write
+INSERT INTO launchplane_preview_inventory_scans (scan_id, context, scanned_at, source, status, preview_count, payload)
+VALUES ($1, $2, $3, $4, $5, $6::integer, $7::json);

@@ -287,7 +287,7 @@ bool override_payload_of(struct arena *a, const struct odoo_override *o, enum wo
 			return false;
 		p.config_parameters = parameters.n;
 		p.addon_settings = settings.n;
-		p.has_website_bootstrap = o->website_bootstrap && intent != INTENT_RESTORE;
+		p.has_website_bootstrap = o->website_bootstrap != NULL;
 		p.is_rendered = parameters.n || settings.n || p.has_website_bootstrap;
 		json_set(a, &payload, "schema_version", json_of_int(OVERRIDE_PAYLOAD_VERSION));
 		json_set_str(a, &payload, "context", o->context);

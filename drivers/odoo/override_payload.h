@@ -1,7 +1,8 @@
 /* drivers/odoo/override_payload.h - the typed settings of a lane as the Odoo image gets them (facts/odoo.md 9.3, 9.4).
  *
  * One environment variable holds base64 of compact JSON with sorted members. A secret is not in it: the payload names a
- * neutral environment key, ODOO_OVERRIDE_SECRET__*, that the script runner already has. Evidence names no values. Pure.
+ * neutral environment key, ODOO_OVERRIDE_SECRET__*, that the script runner already has. Evidence names no values. A
+ * restore carries the website too: what it puts in the database's place is set up before readiness looks. Pure.
  */
 #pragma once
 

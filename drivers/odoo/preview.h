@@ -110,6 +110,8 @@ const char *preview_slug_of(struct arena *a, const char *template, int64_t pr_nu
 int64_t preview_number_of(const char *template, const char *slug);
 /* Whether host is a preview's: its first label is a slug of the template. */
 bool preview_host_is_of(struct arena *a, const char *template, const char *host);
+/* A host that the lane's own records name is the lane's, even when it looks like a preview's. */
+bool preview_host_is_stable(const struct dokploy_target *target, const struct lane *lane, const char *host);
 /* <repository>@sha256:<64 hex> */
 bool is_immutable_image(const char *reference);
 
@@ -122,6 +124,39 @@ bool preview_make(struct arena *a, const struct preview_inputs *in, const struct
                   struct preview_intent *out, struct err *err);
 /* What an apply asks for, as inputs. */
 void preview_inputs_of(const struct preview_apply *r, int64_t pr_number, struct preview_inputs *out);
+
+/* <product>-<slug>, cut to what Dokploy takes: how an isolated preview's compose service is called. */
+const char *preview_compose_name(struct arena *a, const char *product, const char *slug);
+bool preview_is_staged(const struct product_profile *p);
+
+/* ---- looking: preview_inventory.c ---- */
+
+struct preview_found {
+	const char *slug, *provider_type; /* compose, compose-domain */
+	const char *service_id, *service_name, *domain_id, *domain_host;
+};
+struct preview_inventory {
+	bool is_staged;
+	size_t n;
+	struct preview_found *v; /* by slug */
+};
+struct preview_inventory_scan {
+	int64_t schema_version;
+	const char *scan_id, *context, *scanned_at, *source, *status, *error_message;
+	int64_t preview_count;
+	struct strings preview_slugs;
+};
+extern const struct contract preview_inventory_scan_contract;
+
+/* What previews of the product are at the provider, whatever the records say. */
+SUSPENDS OUTSIDE_TX bool preview_inventory_read(struct task *t, const struct product_profile *p,
+                                                struct preview_inventory *out, struct err *err);
+/* mark makes the ids of two scans within one second different. */
+void preview_inventory_scan_of(struct arena *a, const struct preview_inventory *found, const char *context,
+                               const char *source, const char *now, const char *mark,
+                               struct preview_inventory_scan *out);
+/* The array previews of the answer. */
+struct json preview_inventory_json(struct arena *a, const struct preview_inventory *found);
 
 /* ---- doing: preview_refresh.c, preview_destroy.c, preview_evidence.c ---- */
 

@@ -42,6 +42,10 @@ static SUSPENDS enum phase_outcome plan_phase(struct task *t, struct operation *
 		        "%s is no preview's host by the profile's slug template: it is left alone", s->host);
 		return PHASE_FAILED;
 	}
+	if (reading.is_staged && reading.has_target && preview_host_is_stable(&reading.target, reading.lane, s->host)) {
+		err_set(err, &E_operation_blocked, "%s is a host of the lane itself: it is left alone", s->host);
+		return PHASE_FAILED;
+	}
 	return PHASE_DONE;
 }
 

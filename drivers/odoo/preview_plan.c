@@ -186,9 +186,14 @@ static SUSPENDS bool look_at_provider(struct task *t, const char *compose_name, 
 	return true;
 }
 
-static const char *name_of(struct arena *a, const char *product, const char *slug)
+const char *preview_compose_name(struct arena *a, const char *product, const char *slug)
 {
 	return arena_printf(a, "%.40s-%.20s", product, slug);
+}
+
+bool preview_is_staged(const struct product_profile *p)
+{
+	return p->preview.data_transport_mode == TRANSPORT_BOOTSTRAP;
 }
 
 bool preview_read(struct task *t, const struct preview_inputs *in, bool must_see, struct preview_reading *r,
@@ -214,10 +219,10 @@ bool preview_read(struct task *t, const struct preview_inputs *in, bool must_see
 		                 "must be %s, which the profile's template %s gives pull request "
 		                 "%lld",
 		                 slug, p->slug_template, (long long)in->pr_number);
-	r->is_staged = p->data_transport_mode == TRANSPORT_BOOTSTRAP;
+	r->is_staged = preview_is_staged(&r->profile);
 	if (!read_records(t, in, slug, r, err))
 		return false;
-	if (look_at_provider(t, name_of(t->arena, in->product, slug), r, err))
+	if (look_at_provider(t, preview_compose_name(t->arena, in->product, slug), r, err))
 		return true;
 	if (err->code == &E_cancelled || (must_see && err->code->retry))
 		return false;
@@ -569,7 +574,8 @@ bool preview_make(struct arena *a, const struct preview_inputs *in, const struct
 		return err_field(err, "image_reference", "must be the manifest's image when both are given");
 	out->slug = preview_slug_of(a, r->profile.preview.slug_template, in->pr_number);
 	out->repo = last_part(r->profile.repository);
-	out->compose_name = r->is_staged && r->has_live ? r->live.name : name_of(a, in->product, out->slug);
+	out->compose_name =
+	        r->is_staged && r->has_live ? r->live.name : preview_compose_name(a, in->product, out->slug);
 	out->environment_id = r->is_staged ? (r->has_live ? r->live.environment_id : "")
 	                                   : first_value(&r->context_env, &r->template_env, "DOKPLOY_ENVIRONMENT_ID");
 	out->url = in->preview_url[0]

@@ -251,7 +251,7 @@ char *readiness_health_url(struct arena *a, const char *base_url, const char *la
 	const char *base = readiness_base_url(a, base_url), *given = trimmed(a, lane_health_url);
 	const char *derived = is_blank(health_path) ? "" : arena_printf(a, "%s%s", base, trimmed(a, health_path));
 	if (!given[0] || strcmp(given, derived) == 0)
-		return arena_printf(a, "%s/launchplane/health", base);
+		return arena_printf(a, "%s" READINESS_HEALTH_PATH, base);
 	return arena_strdup(a, given);
 }
 

@@ -59,6 +59,7 @@ void readiness_skip(struct readiness_probe *out, const char *probe, const char *
 void verification_add(struct arena *a, struct verification_evidence *e, const struct readiness_probe *probe);
 /* Scheme, host, no trailing '/'. */
 char *readiness_base_url(struct arena *a, const char *url);
+#define READINESS_HEALTH_PATH "/launchplane/health"
 /* lane.health_url, unless it is blank or merely what the profile's health_path gives: then base + /launchplane/health.
  */
 char *readiness_health_url(struct arena *a, const char *base_url, const char *lane_health_url, const char *health_path);

@@ -248,7 +248,7 @@ static SUSPENDS bool lane_runtime(struct task *t, struct operation *op, struct t
 	struct strings secret_keys;
 	bool found, has_target, has_id;
 	arena_wipe_on_reset(t->arena);
-	if (!read_profile(t, op->product, &profile, &found, err) ||
+	if (!replacement_read_profile(t, replacement_order(op), &profile, &found, err) ||
 	    !read_target(t, &lane, &target, &has_target, &id, &has_id, err))
 		return false;
 	if (!found || !has_target)

@@ -1,6 +1,7 @@
 #include "drivers/odoo/replacement_facts.h"
 
 #include "drivers/dokploy/credentials.h"
+#include "drivers/odoo/readiness.h"
 #include "storage/config.sql.h"
 #include "storage/deployment.sql.h"
 #include "storage/lane_environment.h"
@@ -61,6 +62,60 @@ bool read_override(struct task *t, const struct lane *lane, struct odoo_override
 	       read_payload(t, &odoo_override_contract, &rows, 0, "the stored override record", out, found, err);
 }
 
+#define ODOO_HTTP_PORT 8069
+
+/* Where the lane was last seen to be healthy, and with that its address. */
+static void set_addresses(struct arena *a, const struct inventory *i, struct lane *lane)
+{
+	const struct strings *urls = &i->destination_health.urls;
+	const char *url = urls->n ? urls->v[0] : "";
+	size_t n = strlen(url), path = strlen(READINESS_HEALTH_PATH);
+	lane->health_url = url;
+	if (n > path && strcmp(url + n - path, READINESS_HEALTH_PATH) == 0)
+		lane->base_url = arena_strndup(a, url, n - path);
+}
+
+static SUSPENDS bool profile_of_lane(struct task *t, const struct replacement_request *request,
+                                     struct product_profile *out, struct err *err)
+{
+	struct lane *lane = ARENA_NEW(t->arena, struct lane);
+	struct inventory inventory;
+	struct artifact_manifest manifest;
+	bool found;
+	contract_defaults(t->arena, &lane_contract, lane);
+	lane->context = request->context;
+	lane->instance = request->instance;
+	contract_defaults(t->arena, &product_profile_contract, out);
+	out->product = request->product;
+	out->driver_id = "odoo";
+	out->runtime_port = ODOO_HTTP_PORT;
+	out->lanes.n = 1;
+	out->lanes.v = lane;
+	if (!read_inventory(t, lane, &inventory, &found, err))
+		return false;
+	if (!found)
+		return true;
+	set_addresses(t->arena, &inventory, lane);
+	if (!inventory.artifact_identity)
+		return true;
+	if (!read_manifest(t, inventory.artifact_identity->artifact_id, &manifest, &found, err))
+		return false;
+	if (found)
+		out->image.repository = manifest.image.repository;
+	return true;
+}
+
+bool replacement_read_profile(struct task *t, const struct replacement_request *request, struct product_profile *out,
+                              bool *found, struct err *err)
+{
+	if (!read_profile(t, request->product, out, found, err))
+		return false;
+	if (*found || !request->without_profile)
+		return true;
+	*found = true;
+	return profile_of_lane(t, request, out, err);
+}
+
 /* A failure that another try will not mend is a fact about the target. */
 static bool is_passing(const struct err *err)
 {
@@ -104,7 +159,7 @@ bool replacement_read_records(struct task *t, const struct replacement_request *
 	bool found, has_id;
 	size_t lanes;
 	*r = (struct replacement_reading){ 0 };
-	if (!read_profile(t, request->product, &r->profile, &found, err))
+	if (!replacement_read_profile(t, request, &r->profile, &found, err))
 		return false;
 	if (!found)
 		return true;

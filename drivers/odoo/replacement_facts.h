@@ -31,6 +31,10 @@ SUSPENDS OUTSIDE_TX bool replacement_read_live(struct task *t, struct replacemen
 /* One record each; *found tells whether it is there. */
 SUSPENDS bool read_profile(struct task *t, const char *product, struct product_profile *out, bool *found,
                            struct err *err);
+/* The profile of what the request is about; of a lane without one, what the driver assumes: image repository and
+ * addresses as of what the inventory says runs there. */
+SUSPENDS bool replacement_read_profile(struct task *t, const struct replacement_request *request,
+                                       struct product_profile *out, bool *found, struct err *err);
 SUSPENDS bool read_target(struct task *t, const struct lane *lane, struct dokploy_target *target, bool *has_target,
                           struct dokploy_target_id *id, bool *has_id, struct err *err);
 SUSPENDS bool read_inventory(struct task *t, const struct lane *lane, struct inventory *out, bool *found,

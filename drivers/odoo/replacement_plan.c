@@ -98,6 +98,8 @@ const struct contract replacement_apply_request_contract =
 
 static const struct field order_fields[] = {
 	APPLY_FIELDS,
+	F_STR(replacement_request, context, 0),
+	F_BOOL(replacement_request, without_profile, 0),
 	F_MAP(replacement_request, env_overlay, 0),
 	F_END,
 };

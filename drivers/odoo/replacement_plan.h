@@ -25,6 +25,7 @@ struct replacement_request {
 	struct opt_int timeout_seconds, health_timeout_seconds;
 	/* of releases alone (drivers/release/release.h) */
 	const char *context, *from_instance, *backup_record_id;
+	bool without_profile; /* of a rollback of a lane (context, instance) that no product has */
 	/* of releases and of post-deploy: over the target's environment, for the data workflow's run */
 	struct text_map env_overlay;
 };

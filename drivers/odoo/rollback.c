@@ -145,6 +145,8 @@ static SUSPENDS enum phase_outcome rollback_check_phase(struct task *t, struct o
 		return PHASE_FAILED;
 	promotion_give_order(t, op, source.artifact_id, source.source_git_ref, r->verify_health, r->no_cache,
 	                     r->timeout_seconds, r->health_timeout_seconds);
+	s->order->context = op->context;
+	s->order->without_profile = strcmp(op->product, "odoo") == 0;
 	s->artifact_id = source.artifact_id;
 	s->source_git_ref = source.source_git_ref;
 	s->release.promotion_record_id = source.promotion_record_id;

@@ -2,6 +2,7 @@
 #include "drivers/odoo/replacement_facts.h"
 #include "server/cli/client.h"
 #include "server/cli/direct.h"
+#include "server/cli/release_direct.h"
 #include "server/service.h"
 
 static const struct setting plan_settings[] = {
@@ -54,8 +55,10 @@ static const struct argument replace_arguments[] = {
 
 static const struct setting *const plan_options[] = { plan_settings,       client_settings, database_settings,
 	                                              master_key_settings, log_settings,    NULL };
-static const struct setting *const replace_options[] = { plan_settings, replace_settings, idempotency_settings,
-	                                                 client_settings, NULL };
+static const struct setting *const replace_options[] = {
+	plan_settings, replace_settings, rehearsal_settings, settle_settings, idempotency_settings, client_settings,
+	NULL
+};
 static const struct setting *const show_options[] = { client_settings, NULL };
 static const struct setting *const record_options[] = { input_settings, idempotency_settings, client_settings, NULL };
 
@@ -263,10 +266,16 @@ static int plan_run(const struct command *c, struct settings *s, char **argv)
 	return setting(s, "LAUNCHPLANE_DATABASE_URL") ? direct_run(s, c, NULL, plan_direct) : api_run(c, s, argv);
 }
 
+static int replace_run(const struct command *c, struct settings *s, char **argv)
+{
+	return setting_on(s, "--local-rehearsal") ? release_rehearse(c, s, &odoo_replacement_kind)
+	                                          : api_run(c, s, argv);
+}
+
 const struct command odoo_commands[] = {
 	{ "odoo-targets", "replacement-plan", "Whether a lane's target may be replaced, and what speaks against it",
 	  NULL, 0, plan_options, plan_run, &plan },
-	{ "odoo-targets", "replace", "Submit the replacement of a lane's target", NULL, 0, replace_options, api_run,
+	{ "odoo-targets", "replace", "Submit the replacement of a lane's target", NULL, 0, replace_options, replace_run,
 	  &replace },
 	{ "odoo-targets", "show", "One replacement, as workflows poll it", "OPERATION_ID", 1, show_options, api_run,
 	  &show },

@@ -26,10 +26,30 @@ static const struct setting *const apply_options[] = { input_settings, idempoten
 static const struct api_call plan = { "POST", "/v1/drivers/odoo/preview-apply-inputs", inputs_arguments, 0 };
 static const struct api_call apply = { "POST", "/v1/drivers/odoo/preview-apply", 0 };
 
+static const struct setting inventory_settings[] = {
+	{ "--product", NULL, NULL, "NAME", "The product, as in its profile", 0 },
+	{ "--source", NULL, NULL, "TEXT", "Who looked, for the scan's record; default: odoo-preview-inventory", 0 },
+	{ 0 },
+};
+static const struct argument inventory_arguments[] = {
+	{ "--product", "product inventory.product", .is_required = true },
+	{ "--source", "inventory.source" },
+	{ 0 },
+};
+static const struct column inventory_columns[] = {
+	{ "SLUG", "previewSlug" },         { "TYPE", "providerType" }, { "SERVICE", "applicationName" },
+	{ "SERVICE ID", "applicationId" }, { "HOST", "domainHost" },   { 0 },
+};
+static const struct setting *const inventory_options[] = { inventory_settings, client_settings, NULL };
+static const struct api_call inventory = { "POST", "/v1/drivers/odoo/preview-inventory", inventory_arguments,
+	                                   "result.previews", inventory_columns };
+
 const struct command odoo_preview_commands[] = {
 	{ "odoo-previews", "plan", "What would be done for a pull request's preview, and what speaks against it", NULL,
 	  0, inputs_options, api_run, &plan },
 	{ "odoo-previews", "apply", "Carry such a plan out: {\"product\", \"apply\": {\"dry_run_plan\", ...}}", NULL, 0,
 	  apply_options, api_run, &apply },
+	{ "odoo-previews", "inventory", "Which previews a product has at the provider; recorded as a scan", NULL, 0,
+	  inventory_options, api_run, &inventory },
 	{ 0 },
 };

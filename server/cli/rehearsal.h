@@ -16,3 +16,8 @@ bool rehearsal_read(const struct rehearsal *r, const char *family, const char *n
 bool rehearsal_has(const struct rehearsal *r, const char *family, const char *name);
 /* The names of all records of a family, sorted by bytes; none where the family has no directory. */
 bool rehearsal_names(const struct rehearsal *r, const char *family, struct strings *out, struct err *err);
+/* Writes the record, whole or not at all. */
+bool rehearsal_write(const struct rehearsal *r, const char *family, const char *name, const struct contract *c,
+                     const void *record, struct err *err);
+/* The families whose name ends so, sorted by bytes. */
+bool rehearsal_families(const struct rehearsal *r, const char *suffix, struct strings *out, struct err *err);

@@ -60,14 +60,14 @@ static const struct argument promote_arguments[] = {
 };
 
 static const struct setting *const ship_options[] = { release_settings, ship_settings, client_settings, NULL };
-static const struct setting *const ship_execute_options[] = { release_settings,     ship_settings,     watch_settings,
-	                                                      rehearsal_settings,   database_settings, log_settings,
-	                                                      idempotency_settings, client_settings,   NULL };
+static const struct setting *const ship_execute_options[] = {
+	release_settings,  ship_settings, watch_settings,       rehearsal_settings, settle_settings,
+	database_settings, log_settings,  idempotency_settings, client_settings,    NULL
+};
 static const struct setting *const promote_options[] = { release_settings, promote_settings, client_settings, NULL };
 static const struct setting *const promote_execute_options[] = {
-	release_settings,     promote_settings,  watch_settings,
-	rehearsal_settings,   database_settings, log_settings,
-	idempotency_settings, client_settings,   NULL
+	release_settings,  promote_settings, watch_settings,       rehearsal_settings, settle_settings,
+	database_settings, log_settings,     idempotency_settings, client_settings,    NULL
 };
 static const struct setting *const record_options[] = { input_settings, idempotency_settings, client_settings, NULL };
 

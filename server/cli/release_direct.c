@@ -20,6 +20,13 @@ const struct setting rehearsal_settings[] = {
 	{ "--state-dir", NULL, NULL, "DIR", "The rehearsal's files", 0 },
 	{ 0 },
 };
+const struct setting settle_settings[] = {
+	{ "--settle-seconds", NULL, "30", "N",
+	  "How long a rehearsal waits for the owner of a reserved lane, and again for its record, before it takes the "
+	  "reservation for abandoned",
+	  0 },
+	{ 0 },
+};
 
 struct direct {
 	const struct command *command;

@@ -211,10 +211,13 @@ static SUSPENDS bool commit(struct task *t, struct operation *op, const struct q
 	}
 }
 
-static SUSPENDS bool commit_step(struct task *t, struct operation *op, const struct runner *r, const struct step *s)
+/* *keeps: the next phase is this worker's; one that is to stop leaves it to others, at once and unbegun. */
+static SUSPENDS bool commit_step(struct task *t, struct operation *op, const struct runner *r, const struct step *s,
+                                 bool *keeps)
 {
 	struct rows rows;
-	bool entered = s->enters, keeps = s->kind == STEP_ADVANCE;
+	bool entered = s->enters;
+	*keeps = s->kind == STEP_ADVANCE && !runner_is_stopping(r);
 	uint64_t asked_ms = loop_exact_ms(t->loop);
 	if (entered && !s->recovers)
 		operation_event(t, op, "phase_done", NULL);
@@ -223,13 +226,13 @@ static SUSPENDS bool commit_step(struct task *t, struct operation *op, const str
 	if (!commit(t, op, &Q_operation_checkpoint,
 	            PARAMS(P_TEXT(op->operation_id), P_INT(op->fence), P_TEXT(s->phase->name),
 	                   P_TEXT(s->phase->public_phase), P_TEXT(state), P_BOOL(entered),
-	                   keeps ? P_NULL : P_INT(s->delay_ms), P_INT(lease_ms(r)), P_INT(limit_of(op, s->phase)),
+	                   *keeps ? P_NULL : P_INT(s->delay_ms), P_INT(lease_ms(r)), P_INT(limit_of(op, s->phase)),
 	                   P_TEXT(op->deployment_record_id), P_TEXT(op->release_tuple_id),
 	                   P_INT(loop_clock_offset_ms(t->loop)), P_INT(s->failures), P_TEXT(events_json(t, op)),
 	                   P_TEXT(leaf)),
 	            &rows))
 		return false;
-	if (keeps)
+	if (*keeps)
 		t->effects_until_ms = lease_end_ms(r, asked_ms);
 	op->phase = s->phase;
 	t->phase = s->phase->name;
@@ -377,9 +380,10 @@ void run_operation(struct task *t, struct runner *r, char *const *columns)
 			commit_finish(t, &op, &step);
 			return;
 		}
-		if (!commit_step(t, &op, r, &step))
+		bool keeps;
+		if (!commit_step(t, &op, r, &step, &keeps))
 			return;
-		if (step.kind == STEP_REST || runner_is_stopping(r)) {
+		if (!keeps) {
 			runner_kick(r);
 			return;
 		}

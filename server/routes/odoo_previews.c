@@ -1,8 +1,10 @@
-/* Previews of Odoo pull requests: the plan, and carrying it out (facts/odoo.md 15). */
+/* Previews of Odoo pull requests: the plan, carrying it out, and what there is (facts/odoo.md 15). */
+#include "core/digest.h"
 #include "drivers/odoo/preview.h"
 #include "drivers/odoo/replacement_facts.h"
 #include "server/routes/tables.h"
 #include "storage/codes.h"
+#include "storage/odoo_preview.sql.h"
 
 struct preview_inputs_body {
 	int64_t schema_version;
@@ -93,7 +95,7 @@ static bool choose_lane(const struct product_profile *p, const struct preview_pl
 	size_t lanes;
 	s->context = p->preview.context;
 	s->instance = plan->preview_slug;
-	if (p->preview.data_transport_mode != 2)
+	if (!preview_is_staged(p))
 		return true;
 	const struct lane *lane = product_profile_lane(p, p->preview.template_instance, &lanes);
 	if (!lane)
@@ -134,6 +136,70 @@ static SUSPENDS bool preview_apply_route(struct call *c, struct err *err)
 	return choose_lane(&profile, plan, &s, err) && call_operate(c, &s, err);
 }
 
+/* ---- inventory ---- */
+
+struct inventory_inputs {
+	int64_t schema_version;
+	const char *product, *source;
+};
+struct inventory_body {
+	int64_t schema_version;
+	const char *product;
+	struct inventory_inputs inventory;
+};
+static bool inventory_of_product(struct arena *a, void *record, const char *path, struct err *err)
+{
+	const struct inventory_body *b = record;
+	return strcmp(b->product, b->inventory.product) == 0 ||
+	       contract_fail(a, err, path, "inventory.product", "must equal product");
+}
+static const struct field inventory_fields[] = {
+	F_SCHEMA_VERSION(inventory_inputs),
+	F_STR(inventory_inputs, product, REQUIRED | TRIMMED | NON_BLANK, .max = 200),
+	F_STR(inventory_inputs, source, TRIMMED | NON_BLANK, .max = 200, .fallback = "odoo-preview-inventory",
+	      .help = "Who looked, for the scan's record"),
+	F_END,
+};
+static const struct contract inventory_inputs_contract =
+        CONTRACT(inventory_inputs, inventory_fields, "Whose previews to look for");
+static const struct field inventory_body_fields[] = {
+	F_SCHEMA_VERSION(inventory_body),
+	F_STR(inventory_body, product, REQUIRED | TRIMMED | NON_BLANK, .max = 200),
+	F_OBJECT(inventory_body, inventory, REQUIRED, &inventory_inputs_contract),
+	F_END,
+};
+static const struct contract inventory_body_contract =
+        CONTRACT(inventory_body, inventory_body_fields, "Whose previews to look for", .check = inventory_of_product);
+
+static SUSPENDS bool preview_inventory_route(struct call *c, struct err *err)
+{
+	const struct inventory_body *body = c->body;
+	struct arena *a = c->arena;
+	struct product_profile profile;
+	struct preview_inventory found;
+	struct preview_inventory_scan scan;
+	struct rows rows;
+	struct json records = json_object(), result = json_object();
+	if (!allowed_previews(c, body->product, &profile, err) || !preview_inventory_read(c->t, &profile, &found, err))
+		return false;
+	preview_inventory_scan_of(a, &found, profile.preview.context, body->inventory.source, utc_now(c->t),
+	                          random_hex(a, 3), &scan);
+	json_set_str(a, &records, "preview_inventory_scan_id", scan.scan_id);
+	call_audit_records(c, &records);
+	if (!db_write(c->t, "preview-inventory", &Q_odoo_preview_scan_write,
+	              PARAMS(P_TEXT(scan.scan_id), P_TEXT(scan.context), P_TEXT(scan.scanned_at), P_TEXT(scan.source),
+	                     P_TEXT(scan.status), P_INT(scan.preview_count),
+	                     P_TEXT(contract_text(a, &preview_inventory_scan_contract, &scan))),
+	              &rows, err))
+		return false;
+	json_set_str(a, &result, "product", body->product);
+	json_set_str(a, &result, "context", scan.context);
+	json_set_str(a, &result, "source", scan.source);
+	json_set_str(a, &result, "app_name_prefix", preview_compose_name(a, body->product, ""));
+	json_set(a, &result, "previews", preview_inventory_json(a, &found));
+	return call_accept(c, &records, json_text(a, &result));
+}
+
 const struct route odoo_preview_routes[] = {
 	{ HTTP_POST, "/v1/drivers/odoo/preview-apply-inputs",
 	  "What a preview of a pull request needs, and what would be done for it", preview_inputs_route,
@@ -143,5 +209,9 @@ const struct route odoo_preview_routes[] = {
 	  preview_apply_route, .callers = CALLERS_WRITE, .action = "odoo_preview_apply.execute",
 	  .product = "body:product", .context = "handler", .body = &apply_body_contract,
 	  .idempotency = IDEMPOTENCY_OWN },
+	{ HTTP_POST, "/v1/drivers/odoo/preview-inventory",
+	  "Look at the provider which previews a product has, and record it", preview_inventory_route,
+	  .callers = CALLERS_WRITE, .action = "odoo_preview_inventory.read", .product = "body:product",
+	  .context = "handler", .body = &inventory_body_contract },
 	{ 0 },
 };

@@ -210,7 +210,7 @@ static SUSPENDS bool rollback_route(struct call *c, struct err *err)
 	struct rollback_source source;
 	bool found;
 	c->audit.reason = r->reason;
-	if (!odoo_lane_of(c, body->product, r->context, r->instance, true, &lane, err) ||
+	if (!odoo_lane_of(c, body->product, r->context, r->instance, false, &lane, err) ||
 	    !call_operated(c, &odoo_rollback_kind, &found, err))
 		return false;
 	return found || (rollback_check(c->t, r, &source, err) &&

@@ -46,18 +46,16 @@ def run(dokploy, schedule):
     if done.mode == "backup":
         done.lines += ["database dumped", "filestore archived", "manifest written"]
     elif done.mode != "web-start":
-        done.lines += [f"{name}={value}" for name, value in markers(runner.env, done.mode).items()]
+        done.lines += [f"{name}={value}" for name, value in markers(runner.env).items()]
     snapshot.web_running = not done.stopped_web or bool(_STARTS_WEB.search(text))
     done.lines += _LAST_WORDS.findall(text)
     return done
 
 
-def markers(env, mode):
+def markers(env):
     """The plain name=value lines that the data workflow inside the image prints."""
     payload = _payload(env)
     site = (payload or {}).get("website_bootstrap") or {}
-    if mode == "restore":
-        site = {}
     homepage, page = bool(site.get("homepage_url")), bool(site.get("primary_page_xmlid"))
     flags = {
         "odoo_instance_overrides_payload_present": payload is not None,

@@ -3,6 +3,7 @@ from checks import assert_accepted
 
 INPUTS = "/v1/drivers/odoo/preview-apply-inputs"
 APPLY = "/v1/drivers/odoo/preview-apply"
+INVENTORY = "/v1/drivers/odoo/preview-inventory"
 CONTEXT = "shop-preview"
 BASE_URL = "https://previews.example.com"
 

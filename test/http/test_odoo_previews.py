@@ -4,7 +4,8 @@ import json
 import pytest
 
 from checks import assert_accepted, assert_golden, assert_rejected
-from preview import APPLY, INPUTS, Previews
+from cli import Cli
+from preview import APPLY, INPUTS, INVENTORY, Previews
 from rehearsal.waiting import wait_until
 from replacement import APPLY as REPLACE
 from replacement import env_of
@@ -679,3 +680,85 @@ def test_a_staged_failure_takes_away_its_domain_and_keeps_the_target(plane, lane
     assert operation["error_code"] == "deploy_failed"
     assert lane.compose_id in staged.dokploy.state.composes
     assert [d["host"] for d in staged.dokploy.domains_of(lane.compose_id)] == [lane.host]
+
+
+# what there is: PREV-63, web-verireel-previews 3.8, 5.5
+
+def look(plane, **changes):
+    return plane.post(INVENTORY, {"product": "odoo-tenant-shop", "inventory": {"product": "odoo-tenant-shop", **changes}})
+
+
+def scans(plane):
+    return plane.query("SELECT scan_id, context, scanned_at, source, status, preview_count, payload"
+                       " FROM launchplane_preview_inventory_scans ORDER BY scan_id")
+
+
+def test_the_inventory_of_staged_previews_are_the_domains_of_the_template(plane, lane, staged):
+    dokploy = staged.dokploy
+    for host in ("pr-12.previews.example.com", "PR-7.previews.example.com", "pr-x.previews.example.com", "shop-pr-9.example.com"):
+        dokploy.add_domain(lane.compose_id, host)
+    calls = len(dokploy.mutations())
+    answer = assert_accepted(look(plane))
+    result = answer["result"]
+    assert (result["product"], result["context"], result["source"]) == ("odoo-tenant-shop", "shop-preview", "odoo-preview-inventory")
+    rows = {row["host"].lower(): row["domainId"] for row in dokploy.domains_of(lane.compose_id)}
+    assert result["previews"] == [
+        {"applicationId": lane.compose_id, "applicationName": lane.target_name, "previewSlug": slug, "providerType": "compose-domain",
+         "domainId": rows[f"{slug}.previews.example.com"], "domainHost": f"{slug}.previews.example.com"} for slug in ("pr-12", "pr-7")]
+    scan, = scans(plane)
+    assert answer["records"] == {"preview_inventory_scan_id": scan["scan_id"]}
+    assert scan["scan_id"].startswith("preview-inventory-scan-shop-preview-2") and scan["scan_id"] == scan["payload"]["scan_id"]
+    assert (scan["context"], scan["source"], scan["status"], scan["preview_count"]) == ("shop-preview", "odoo-preview-inventory", "pass", 2)
+    assert scan["payload"]["preview_slugs"] == ["pr-12", "pr-7"] and scan["payload"]["preview_count"] == 2
+    assert len(dokploy.mutations()) == calls
+
+
+def test_a_host_of_the_lane_itself_is_no_preview(plane, lane, staged):
+    """PREV-66: however much it looks like one"""
+    staged.dokploy.add_domain(lane.compose_id, "pr-3.example.com")
+    plane.query("UPDATE launchplane_dokploy_targets SET payload = (payload::jsonb || %s::jsonb)::json",
+                json.dumps({"domains": [lane.host, "pr-3.example.com"]}))
+    assert assert_accepted(look(plane))["result"]["previews"] == []
+    plan = staged.inputs("destroy", 3, preview_url="https://pr-3.example.com")["dry_run_plan"]
+    operation = plane.finish(staged.submit(plan))
+    assert operation["error_code"] == "operation_blocked" and "pr-3.example.com" in operation["error_message"]
+    assert [d["host"] for d in staged.dokploy.domains_of(lane.compose_id)] == [lane.host, "pr-3.example.com"]
+
+
+def test_the_inventory_of_isolated_previews_are_the_services_of_their_name(plane, lane, previews):
+    assert previews.refresh(7)["status"] == "pass"
+    other = previews.dokploy.add_compose("odoo-tenant-shop-worker", environment_id=lane.environment_id)
+    assert other
+    found, = assert_accepted(look(plane, source="nightly"))["result"]["previews"]
+    row = previews.compose(7)
+    assert (found["applicationId"], found["applicationName"], found["previewSlug"]) == (row["composeId"], row["name"], "pr-7")
+    assert (found["providerType"], found["domainHost"]) == ("compose", "pr-7.previews.example.com")
+    assert scans(plane)[0]["source"] == "nightly"
+    assert previews.destroy(7)["status"] == "pass"
+    assert assert_accepted(look(plane))["result"]["previews"] == []
+    assert sorted(scan["preview_count"] for scan in scans(plane)) == [0, 1]
+    assert len({scan["scan_id"] for scan in scans(plane)}) == 2
+
+
+def test_a_provider_that_cannot_be_read_leaves_no_scan(plane, lane, staged):
+    staged.dokploy.on("GET", "compose.one").answer(500)
+    assert look(plane).status_code == 502
+    plane.query("DELETE FROM launchplane_dokploy_target_ids")
+    assert_rejected(look(plane), 404, "tracked_target_not_found")
+    assert scans(plane) == []
+
+
+def test_an_inventory_needs_a_product_with_previews(plane, lane):
+    assert_rejected(look(plane), 403, "product_driver_mismatch")
+    body = {"product": "odoo-tenant-shop", "inventory": {"product": "other"}}
+    assert_rejected(plane.post(INVENTORY, body), 400, "invalid_request", "inventory.product")
+    assert_rejected(look(plane, source=" "), 400, "invalid_request", "inventory.source")
+    assert scans(plane) == []
+
+
+def test_the_inventory_command(plane, lane, staged):
+    staged.dokploy.add_domain(lane.compose_id, "pr-12.previews.example.com")
+    shown = Cli(plane)("odoo-previews", "inventory", "--product", "odoo-tenant-shop")
+    assert shown.code == 0, shown
+    assert "pr-12" in shown.out and "compose-domain" in shown.out and "pr-12.previews.example.com" in shown.out
+    assert Cli(plane)("odoo-previews", "inventory").code == 2

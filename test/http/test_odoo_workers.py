@@ -1,10 +1,19 @@
 """What the engine does for Odoo's durable operations, for operators: status, taking up lost work, a worker by hand. odoo 6.6."""
+import contextlib
+import json
+import os
+import signal
+import threading
+
 import pytest
 
 from checks import assert_ok, assert_rejected
 from cli import Cli, bare
 from kinds import instant
+from plane import SANITIZER_SIGNS
 from rehearsal import policy as policies
+from rehearsal.service import spawn
+from rehearsal.waiting import wait_until
 from replacement import deployment_of, replace, submit
 
 STATUS = "/v1/service/odoo-workers/status"
@@ -136,3 +145,121 @@ def test_the_commands(plane, lane):
     plane.restart()
     assert plane.finish(operation_id)["status"] == "pass"
     assert plane.doubles.dokploy.deploys(lane.compose_id) == 1
+
+
+# the loop: odoo 6.5, 6.6
+
+@contextlib.contextmanager
+def worker(plane, *options, **settings):
+    """The command at work, without the service's own workers having a chance; ends it if the test did not."""
+    settings = {"LAUNCHPLANE_DATABASE_URL": plane.database_url, "LAUNCHPLANE_MASTER_ENCRYPTION_KEY": plane.master_key,
+                "LAUNCHPLANE_TEST_CLOCK_FILE": str(plane.doubles.clock.path), **settings}
+    process = spawn("service", "odoo-workers", "run", *options, settings=settings)
+    said, printed = [], []
+    readers = [threading.Thread(target=lambda stream=stream, lines=lines: lines.extend(iter(stream.readline, "")), daemon=True)
+               for stream, lines in ((process.stderr, said), (process.stdout, printed))]
+    for reader in readers:
+        reader.start()
+    process.said, process.printed = said, printed
+    try:
+        wait_until(lambda: any(line.startswith("ready command/") for line in said), "the worker's ready line", 60)
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
+        for reader in readers:
+            reader.join(10)
+        process.stdout.close()
+        process.stderr.close()
+    assert not any(sign in line for line in said for sign in SANITIZER_SIGNS), said
+    assert not any(secret in line for line in said + printed for secret in plane.secrets), said
+
+
+def status_of(plane, operation_id):
+    return plane.query("SELECT status, phase, lease_owner, error_message FROM launchplane_operations WHERE operation_id = %s", operation_id)[0]
+
+
+def left_behind(plane, lane):
+    """A pending operation, and no service at all."""
+    instant(plane)
+    rule = plane.doubles.dokploy.on("GET", "compose.one").hold_before().drop_before().times(1)
+    operation_id = submit(plane, lane)
+    plane.run_until(operation_id, rule.reached.is_set, "the first look")
+    plane.kill()
+    rule.release()
+    plane.query("UPDATE launchplane_operations SET lease_owner = '', lease_expires_at = NULL, next_run_at = now()"
+                " WHERE operation_id = %s", operation_id)
+    return operation_id
+
+
+def ends(process, number=signal.SIGTERM):
+    process.send_signal(number)
+    return process.wait(60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_loop_works_an_operation_off_and_ends_cleanly(plane, lane, number):
+    operation_id = left_behind(plane, lane)
+    with worker(plane) as process:
+        wait_until(lambda: plane.pass_time(seconds=1) or status_of(plane, operation_id)["status"] in ("pass", "fail"), "its end", 120)
+        assert status_of(plane, operation_id)["status"] == "pass", status_of(plane, operation_id)
+        assert process.poll() is None                      # it waits for more
+        assert ends(process, number) == 0, process.said
+    assert json.loads("".join(process.printed))["workers"]["replacement"]["counts"]["pass"] == 1
+    assert plane.doubles.dokploy.deploys(lane.compose_id) == 1
+    plane.restart()
+    assert plane.operation(operation_id)["status"] == "pass"
+
+
+def test_a_stopped_loop_leaves_its_work_at_a_checkpoint_for_others(plane, lane):
+    operation_id = left_behind(plane, lane)
+    rule = plane.doubles.dokploy.on("POST", "compose.update").hold_before().times(1)
+    with worker(plane) as process:
+        wait_until(lambda: plane.pass_time(seconds=1) or rule.reached.is_set(), "the first write", 120)
+        assert status_of(plane, operation_id)["lease_owner"].startswith("command/")
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: any(line.startswith("stopping") for line in process.said), "that it heard", 60)
+        rule.release()
+        assert process.wait(60) == 0, process.said
+    left = status_of(plane, operation_id)
+    assert (left["status"], left["phase"], left["lease_owner"]) == ("running", "routes", ""), left
+    plane.restart()
+    assert plane.finish(operation_id)["status"] == "pass"
+    assert plane.doubles.dokploy.deploys(lane.compose_id) == 1
+    events = plane.operation(operation_id)["events"]
+    assert len([event for event in events if event["event"] == "phase_done" and event["phase"] == "source"]) == 1
+
+
+def test_a_killed_loop_loses_nothing(plane, lane):
+    operation_id = left_behind(plane, lane)
+    rule = plane.doubles.dokploy.on("POST", "compose.deploy").hold_after().times(1)
+    with worker(plane) as process:
+        wait_until(lambda: plane.pass_time(seconds=1) or rule.reached.is_set(), "the deploy", 120)
+        assert ends(process, signal.SIGKILL) == -signal.SIGKILL
+    rule.release()
+    plane.restart()
+    assert plane.finish(operation_id)["status"] == "pass"
+    assert plane.doubles.dokploy.deploys(lane.compose_id) == 1
+
+
+OTHER_KEY = "bm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm5ubm4="
+
+
+@pytest.mark.parametrize("command", ["run", "run-once"])
+@pytest.mark.parametrize("words, settings, code, told", [
+    (("--forever",), {}, 2, "--forever"),
+    (("now",), {}, 2, ""),
+    (("--log-level", "loud"), {}, 1, "--log-level"),
+    ((), {"LAUNCHPLANE_DATABASE_URL": None}, 2, "LAUNCHPLANE_DATABASE_URL"),
+    ((), {"LAUNCHPLANE_DATABASE_URL": "postgresql:///nothing?host=/nowhere"}, 1, "PostgreSQL cannot be reached"),
+    ((), {"LAUNCHPLANE_MASTER_ENCRYPTION_KEY": None}, 1, "LAUNCHPLANE_MASTER_ENCRYPTION_KEY is not set"),
+    ((), {"LAUNCHPLANE_MASTER_ENCRYPTION_KEY": "short"}, 1, "LAUNCHPLANE_MASTER_ENCRYPTION_KEY"),
+    ((), {"LAUNCHPLANE_MASTER_ENCRYPTION_KEY": OTHER_KEY}, 1, "does not open the secrets"),
+], ids=["option", "argument", "level", "no-database", "dead-database", "no-key", "bad-key", "other-key"])
+def test_a_loop_that_could_do_no_good_does_not_start(shared_plane, shared_lane, command, words, settings, code, told):
+    """odoo 6.5: it refuses to start, and takes no operation that it would fail"""
+    given = {"LAUNCHPLANE_DATABASE_URL": shared_plane.database_url, "LAUNCHPLANE_MASTER_ENCRYPTION_KEY": shared_plane.master_key, **settings}
+    refused = bare("service", "odoo-workers", command, *words, **given)
+    assert refused.code == code and told in refused.err and "ready" not in refused.err, refused
+    assert refused.out == "" or code == 2

@@ -311,6 +311,51 @@ def test_a_rollback_without_an_artifact_takes_testings(plane, tenant, life, prom
     assert life.inventory("prod")["promoted_from_instance"] == "testing"
 
 
+BARE = pytest.mark.policy(policies.render(github_actions=[
+    *policies.lane_rules(), policies.workflow_rule(["odoo_prod_rollback.execute", "operations.read"], ["odoo"], ["shop"])]))
+
+
+def forget_profile(plane):
+    plane.query("DELETE FROM launchplane_product_profiles")
+
+
+@BARE
+def test_a_rollback_needs_no_profile(plane, tenant, life, promoted):
+    """odoo 1.2 step 2: for the literal product the lane's own records do"""
+    forget_profile(plane)
+    body = {**tenant.rollback(tenant.first, reason="orders fail"), "product": "odoo"}
+    result = life.operate("prod-rollback", body)["result"]
+    assert (result["rollback_status"], result["rollback_health_status"]) == ("pass", "pass"), result
+    web = plane.doubles.dokploy.running(tenant.prod.compose_id).services["web"]
+    assert web.image == tenant.first.image
+    assert {value for name, value in web.labels.items() if name.endswith(".loadbalancer.server.port")} == {"8069"}
+    deployment = life.read(f"/v1/deployments/{result['deployment_record_id']}")
+    assert deployment["runtime_identity"]["product"] == "odoo"
+    assert deployment["destination_health"]["runtime_identity_status"] == "match"
+    assert life.inventory("prod")["promoted_from_instance"] == "explicit-artifact"
+    assert life.promotion(promoted["promotion_record_id"])["rollback"]["status"] == "pass"
+    assert assert_ok(plane.get(HOLDS))["records"][0]["is_held"] is True
+
+
+@BARE
+def test_without_a_profile_the_image_must_be_of_the_repository_that_runs(plane, tenant, life, promoted):
+    forget_profile(plane)
+    plane.query("UPDATE launchplane_artifact_manifests SET payload = jsonb_set(payload::jsonb, '{image,repository}', '\"registry.example.com/other\"')::json"
+                " WHERE artifact_id = %s", tenant.first.artifact_id)
+    deploys = plane.doubles.dokploy.deploys(tenant.prod.compose_id)
+    result = life.operate("prod-rollback", {**tenant.rollback(tenant.first), "product": "odoo"})["result"]
+    assert result["rollback_status"] == "fail" and "another repository" in result["error_message"]
+    assert plane.doubles.dokploy.deploys(tenant.prod.compose_id) == deploys
+
+
+@BARE
+def test_a_product_that_has_no_profile_is_refused_all_the_same(plane, tenant, life, promoted):
+    forget_profile(plane)
+    assert_rejected(plane.post(ROLLBACK, tenant.rollback(tenant.first)), 403, "product_driver_mismatch")
+    body = {**tenant.promotion(tenant.second, "gate-1"), "product": "odoo"}
+    assert_rejected(plane.post(PROMOTION, body), 403, "product_driver_mismatch")
+
+
 @pytest.mark.parametrize("change, path", [
     ({"artifact_id": "artifact-shop-9999"}, "rollback.artifact_id"), ({"promotion_record_id": "no-such"}, "rollback.promotion_record_id"),
     ({"instance": "testing"}, "rollback.instance"), ({"source_channel": "prod"}, "rollback.source_channel"),

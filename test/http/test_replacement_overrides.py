@@ -180,12 +180,36 @@ def test_a_restore_runs_the_workflow_destructively_once(plane, restorable):
     assert [run.mode for run in plane.doubles.dokploy.schedule_runs] == ["restore"]
 
 
-def test_a_restore_keeps_website_bootstrap_out_of_its_payload(plane, restorable):
+def test_a_restore_applies_settings_and_website_before_readiness(plane, restorable):
+    """TREP-43: the restored database gets the lane's website and settings in the same run, which readiness then judges"""
     restorable.create_in_dokploy()
     restorable.prepare(plane)
     put(plane, apply_on=["restore"])
+    operation = replace(plane, restorable, **RESTORE)
+    assert operation["status"] == "pass", operation
+    env = live_env(plane, restorable)
+    payload = payload_of(env)
+    assert payload["website_bootstrap"]["canonical_url"] == restorable.base_url
+    assert payload["config_parameters"] == RECORD["config_parameters"]
+    assert env["LAUNCHPLANE_WEBSITE_BOOTSTRAP_REQUIRED"] == "true"
+    assert operation["result"]["post_deploy_website_bootstrap_included"] is True
+    evidence = deployment_of(plane, operation)["post_deploy_update"]["evidence"]
+    assert (evidence["workflow_intent"], evidence["website_bootstrap_included"]) == ("restore", "true")
+    assert evidence["post_deploy_readback_website_bootstrap_applied"] == "true"
+    assert evidence["post_deploy_readback_website_bootstrap_domain_matches_canonical"] == "true"
+    assert stored(plane)["last_apply"]["status"] == "pass"
+    finished = [event["phase"] for event in operation["events"] if event["event"] == "phase_done"]
+    assert finished.index("post_deploy_wait") < finished.index("health")
+
+
+def test_a_restore_with_a_website_alone_has_a_payload(plane, restorable):
+    restorable.create_in_dokploy()
+    restorable.prepare(plane)
+    put(plane, apply_on=["restore"], config_parameters=[], addon_settings=[])
     assert replace(plane, restorable, **RESTORE)["status"] == "pass"
-    assert "website_bootstrap" not in payload_of(live_env(plane, restorable))
+    env = live_env(plane, restorable)
+    assert payload_of(env)["website_bootstrap"]["name"] == "Shop"
+    assert "LAUNCHPLANE_INSTANCE_OVERRIDES_REQUIRED" not in env
 
 
 @pytest.mark.parametrize("key", UPSTREAM)

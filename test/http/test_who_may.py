@@ -211,6 +211,7 @@ TURNED_AWAY = {
     "POST /v1/drivers/odoo/post-deploy",
     "POST /v1/drivers/odoo/preview-apply",
     "POST /v1/drivers/odoo/preview-apply-inputs",
+    "POST /v1/drivers/odoo/preview-inventory",
     "POST /v1/drivers/odoo/prod-backup-gate",
     "POST /v1/drivers/odoo/prod-promotion",
     "POST /v1/drivers/odoo/prod-promotion-inputs",

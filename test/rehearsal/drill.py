@@ -52,7 +52,6 @@ def drill(doubles, state_dir):
         tenant = Tenant(doubles)
         tenant.create_in_dokploy()
         tenant.prepare(api)
-        print("== onboard: profile, policies, secrets, targets, artifacts, first deployments", flush=True)
         began = time.monotonic()
         for title, records in Life(tenant, api, lambda operation_id: finish(api, operation_id)).whole():
             print(f"\n== {title} ({time.monotonic() - began:.0f} s)", flush=True)

@@ -52,7 +52,7 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
               "dokploy_target.setup", "dokploy_target.inspect", "odoo_override.read",
               "provider_target.audit", "provider_target.backfill", "launchplane_service.read", "artifact.read"],
              ["launchplane"], ["launchplane"]),
-        rule(["odoo_preview_apply_inputs.read", "odoo_preview_apply.execute", "product_config.plan", "product_config.apply",
+        rule(["odoo_preview_apply_inputs.read", "odoo_preview_apply.execute", "odoo_preview_inventory.read", "product_config.plan", "product_config.apply",
               "operations.read", "operations.cancel"], [product], [f"{context}-preview"]),
         # Global secrets have no context, and only an empty list or a star matches that.
         rule(["product_config.plan", "product_config.apply"], ["launchplane"], ["*"]),

@@ -144,53 +144,85 @@ class Life:
     def lift(self, reason="the drill goes on"):
         return accepted(self.api.post(f"{ODOO}/promotion-hold-lift", self.tenant.lift(reason)))["result"]
 
-    def whole(self):
-        """The life of a lane, step by step: yields (title, {what: record}) of each; asserts that it went well."""
-        t = self.tenant
-        operation = self.bootstrap()
-        assert operation["status"] == "pass", operation
-        yield "bootstrap testing", {
-            "operation.result": operation["result"], "inventory testing": self.inventory("testing")}
-        operation = self.replace(t.second)
-        assert operation["status"] == "pass", operation
-        yield "replace testing with the second artifact", {
-            "deployment": self.read(f"/v1/deployments/{operation['deployment_record_id']}"),
-            "inventory testing": self.inventory("testing")}
-        inputs = self.inputs("release 2")
-        assert inputs["input_status"] == "ready", inputs
-        gate = self.capture(inputs["backup_record_id"])
-        assert gate["backup_status"] == "pass", gate
-        yield "capture the backup gate of prod", {"promotion inputs": inputs, "backup gate": gate}
-        promoted = self.promote(t.second, inputs["backup_record_id"])
-        assert promoted["promotion_status"] == "pass", promoted
-        yield "promote to prod", {
-            "result": promoted, "promotion": self.promotion(promoted["promotion_record_id"]),
-            "inventory prod": self.inventory("prod")}
-        back = self.roll_back()
-        assert back["rollback_status"] == "pass" and back["artifact_id"] == t.second.artifact_id, back
-        yield "roll back, harmlessly: to what testing runs", {
-            "result": back, "promotion.rollback": self.promotion(promoted["promotion_record_id"])["rollback"]}
-        yield "the hold is lifted", {"hold": self.lift("the harmless drill is over")}
-        assert self.replace(t.third)["status"] == "pass"
-        inputs = self.inputs("release 3")
-        assert self.capture(inputs["backup_record_id"])["backup_status"] == "pass"
-        promoted = self.promote(t.third, inputs["backup_record_id"])
-        assert promoted["promotion_status"] == "pass", promoted
-        yield "testing gets the third artifact, and prod after a gate of its own", {"inventory prod": self.inventory("prod")}
-        back = self.roll_back(t.second)
-        assert back["rollback_status"] == "pass" and back["artifact_id"] == t.second.artifact_id, back
-        yield "roll back to the second artifact", {
-            "result": back, "promotion": self.promotion(promoted["promotion_record_id"]),
-            "inventory prod": self.inventory("prod")}
-        held = self.inputs("release 3 again")
-        assert held["input_status"] == "blocked", held
-        yield "promotion is held now", {"promotion inputs": held, "hold": self.lift("the third artifact is mended")}
-        inputs = self.inputs("release 3 again")
-        assert self.capture(inputs["backup_record_id"])["backup_status"] == "pass"
-        promoted = self.promote(t.third, inputs["backup_record_id"])
-        assert promoted["promotion_status"] == "pass", promoted
-        yield "promote again, behind a fresh gate", {
-            "result": promoted, "inventory prod": self.inventory("prod")}
+    # what a step has made
+
+    def tuple(self, channel):
+        return self.read(f"/v1/release-tuples/{self.tenant.context}/{channel}")
+
+    def deployment(self, record_id):
+        return self.read(f"/v1/deployments/{record_id}")
 
     def promotion(self, record_id):
         return self.read(f"/v1/promotions/{record_id}")
+
+    def newest_hold(self):
+        return ok(self.api.get(f"{ODOO}/promotion-holds/{self.tenant.context}/prod"))["records"][0]
+
+    def onboarded(self):
+        t = self.tenant
+        made = {"product profile": ok(self.api.get(f"/v1/product-profiles/{t.product}"))["profile"]}
+        for lane in t.lanes:
+            place = f"{t.context}/instances/{lane.instance}"
+            made[f"target {lane.instance}"] = ok(self.api.get(f"/v1/dokploy-targets/{t.context}/{lane.instance}"))["target"]
+            made[f"secrets {lane.instance}"] = {
+                secret["secret_id"]: secret["name"] for secret in ok(self.api.get(f"/v1/contexts/{place}/secrets"))["secrets"]}
+            inventory = made[f"inventory {lane.instance}"] = self.inventory(lane.instance)
+            made[f"deployment {lane.instance}"] = self.deployment(inventory["deployment_record_id"])
+        for artifact in (t.first, t.second, t.third):
+            made[f"artifact {artifact.artifact_id}"] = self.read(f"/v1/artifacts/{artifact.artifact_id}")
+        return made
+
+    def replaced(self, artifact):
+        operation = self.replace(artifact)
+        assert operation["status"] == "pass", operation
+        return {"deployment": self.deployment(operation["deployment_record_id"]), "inventory testing": self.inventory("testing"),
+                "release tuple testing": self.tuple("testing")}
+
+    def gated(self, request_id):
+        inputs = self.inputs(request_id)
+        assert inputs["input_status"] == "ready", inputs
+        gate = self.capture(inputs["backup_record_id"])
+        assert gate["backup_status"] == "pass", gate
+        return {"promotion inputs": inputs, "result": gate, "backup gate": self.read(f"/v1/backup-gates/{inputs['backup_record_id']}")}
+
+    def promoted(self, artifact, gated):
+        result = self.promote(artifact, gated["backup gate"]["record_id"])
+        assert result["promotion_status"] == "pass", result
+        return {"result": result, "promotion": self.promotion(result["promotion_record_id"]), **self.of_prod(result)}
+
+    def rolled_back(self, artifact, to=None):
+        result = self.roll_back(to)
+        assert result["rollback_status"] == "pass" and result["artifact_id"] == artifact.artifact_id, result
+        return {"result": result, "promotion.rollback": self.promotion(result["promotion_record_id"])["rollback"],
+                **self.of_prod(result), "hold": self.newest_hold()}
+
+    def of_prod(self, result):
+        return {"deployment": self.deployment(result["deployment_record_id"]), "inventory prod": self.inventory("prod"),
+                "release tuple prod": self.tuple("prod")}
+
+    def whole(self):
+        """The life of a lane, step by step: yields (title, {what: record}) of each; asserts that it went well."""
+        t = self.tenant
+        yield "onboard: profile, targets, secrets, artifacts, first deployments", self.onboarded()
+        operation = self.bootstrap()
+        assert operation["status"] == "pass", operation
+        yield "bootstrap testing", {
+            "operation.result": operation["result"], "deployment": self.deployment(operation["deployment_record_id"]),
+            "inventory testing": self.inventory("testing")}
+        yield "replace testing with the second artifact", self.replaced(t.second)
+        gated = self.gated("release 2")
+        yield "capture the backup gate of prod", gated
+        yield "promote to prod", self.promoted(t.second, gated)
+        yield "roll back, harmlessly: to what testing runs", self.rolled_back(t.second)
+        yield "the hold is lifted", {"hold": self.lift("the harmless drill is over")}
+        yield "replace testing with the third artifact", self.replaced(t.third)
+        gated = self.gated("release 3")
+        yield "capture a gate of its own", gated
+        yield "promote the third artifact", self.promoted(t.third, gated)
+        yield "roll back to the second artifact", self.rolled_back(t.second, to=t.second)
+        held = self.inputs("release 3 again")
+        assert held["input_status"] == "blocked", held
+        yield "promotion is held now", {"promotion inputs": held, "hold": self.lift("the third artifact is mended")}
+        gated = self.gated("release 3 again")
+        yield "capture a fresh gate", gated
+        yield "promote again", self.promoted(t.third, gated)

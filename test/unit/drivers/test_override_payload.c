@@ -146,22 +146,20 @@ static void the_payload_is_sorted_json_and_names_secrets_by_their_key(void **sta
 		assert_null(strstr(p.evidence.v[i].value, "example"));
 }
 
-static void a_restore_carries_no_website(void **state)
+static void a_restore_carries_the_website_too(void **state)
 {
 	(void)state;
 	struct override_payload p;
 	struct strings none = { 0 };
 	struct odoo_override *o = record("\"apply_on\":[\"restore\"],\"website_bootstrap\":{\"name\":\"Shop\"}");
 	assert_true(override_payload_build(a, o, INTENT_RESTORE, &none, &p, &err));
-	assert_false(p.is_rendered);
-	assert_int_equal(p.env.n, 0);
-	assert_false(override_applies(o, INTENT_DEPLOY));
-	o = record("\"website_bootstrap\":{\"name\":\"Shop\"},"
-	           "\"config_parameters\":[{\"key\":\"a\",\"value\":{\"source\":\"literal\",\"value\":true}}]");
-	assert_true(override_payload_build(a, o, INTENT_RESTORE, &none, &p, &err));
 	assert_true(p.is_rendered);
-	assert_false(p.has_website_bootstrap);
-	assert_null(map_get(&p.env, WEBSITE_REQUIRED_KEY));
+	assert_true(p.has_website_bootstrap);
+	assert_string_equal(map_get(&p.env, WEBSITE_REQUIRED_KEY), "true");
+	assert_null(map_get(&p.env, OVERRIDES_REQUIRED_KEY));
+	assert_string_equal(map_get(&p.evidence, "workflow_intent"), "restore");
+	assert_string_equal(map_get(&p.evidence, "website_bootstrap_name_present"), "true");
+	assert_false(override_applies(o, INTENT_DEPLOY));
 	assert_true(override_payload_build(a, NULL, INTENT_DEPLOY, &none, &p, &err));
 	assert_false(p.is_rendered);
 	assert_string_equal(map_get(&p.evidence, "payload_rendered"), "false");
@@ -245,7 +243,7 @@ int main(void)
 		TEST(a_record_has_rules),
 		TEST(a_name_like_a_secrets_demands_a_binding),
 		TEST(the_payload_is_sorted_json_and_names_secrets_by_their_key),
-		TEST(a_restore_carries_no_website),
+		TEST(a_restore_carries_the_website_too),
 		TEST(the_shop_group_is_applied_cleared_or_refused),
 		TEST(secrets_need_a_key_of_their_own),
 	};

@@ -277,7 +277,7 @@ struct other_session {
 
 static const struct query add_one = { .name = "", .sql = "update thing set v = v + 1 where k = 'a'", .writes = true };
 
-static SUSPENDS void change_slowly(struct task *t, void *arg)
+static NO_ROLE_CHECK SUSPENDS void change_slowly(struct task *t, void *arg)
 {
 	static const struct query nap = { .name = "", .sql = "select pg_sleep(0.02)" };
 	struct other_session *s = arg;
@@ -292,7 +292,7 @@ static SUSPENDS void change_slowly(struct task *t, void *arg)
 	s->is_over = true;
 }
 
-static SUSPENDS void check_transactions(struct task *t)
+static NO_ROLE_CHECK SUSPENDS void check_transactions(struct task *t)
 {
 	struct other_session other = { 0 };
 	struct err err = { 0 };
