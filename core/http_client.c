@@ -130,7 +130,7 @@ static void *wiping_realloc(void *p, size_t n)
 	size_t old = p ? malloc_usable_size(p) : 0;
 	if (old >= n && p)
 		return p;
-	void *q = malloc(n);
+	void *q = malloc(n ? n : 1);
 	if (q && p) {
 		memcpy(q, p, old);
 		wiping_free(p);

@@ -20,7 +20,11 @@
 #define KEPT_MAX  2048
 #define BYTES_MAX (8u << 20) /* of results, as libpq counts them */
 
-static const struct query snapshot_query = { .name = "snapshot", .sql = "select pg_current_snapshot()::text" };
+/* Null on a standby: what that says leaves out what is in progress. */
+static const struct query snapshot_query = {
+	.name = "snapshot",
+	.sql = "select case when not pg_is_in_recovery() then pg_current_snapshot()::text end",
+};
 
 struct answer {
 	const struct query *query; /* NULL: a free slot */
@@ -88,7 +92,7 @@ static bool key_of(const struct request *r, struct key *key)
 		key->bytes[key->n++] = text ? 't' : 'n';
 		memcpy(key->bytes + key->n, &n, sizeof(n));
 		key->n += sizeof(n);
-		if (n)
+		if (text)
 			memcpy(key->bytes + key->n, text, n);
 		key->n += n;
 	}
@@ -101,7 +105,8 @@ static struct answer *slot_of(struct known *k, const struct request *r, const st
 	unsigned i = (unsigned)hash64((uintptr_t)r->query, key->bytes, key->n) & (SLOTS - 1);
 	for (;; i = (i + 1) & (SLOTS - 1)) {
 		struct answer *a = &k->slots[i];
-		if (!a->query || (a->query == r->query && a->key_n == key->n && memcmp(a->key, key->bytes, key->n) == 0))
+		if (!a->query ||
+		    (a->query == r->query && a->key_n == key->n && memcmp(a->key, key->bytes, key->n) == 0))
 			return a;
 	}
 }
@@ -123,13 +128,14 @@ bool known_find(struct known *k, struct request *r)
 	return true;
 }
 
-/* Whether it is the snapshot that what is known belongs to; from now on it is. */
-static bool is_same(struct known *k, const char *snapshot)
+/* Whether what is known belongs to the snapshot in that column; from now on it does. */
+static bool is_same(struct known *k, const PGresult *res, int column)
 {
+	const char *snapshot = PQgetvalue(res, 0, column);
 	if (k->snapshot && strcmp(k->snapshot, snapshot) == 0)
 		return true;
 	known_forget(k);
-	k->snapshot = strdup(snapshot);
+	k->snapshot = PQgetisnull(res, 0, column) ? NULL : strdup(snapshot);
 	return false;
 }
 
@@ -144,7 +150,7 @@ static void keep(struct known *k, const struct request *r)
 	if (a->query)
 		return;
 	*a = (struct answer){
-		.query = r->query, .key = malloc(key.n), .key_n = key.n, .shared = r->shared, .row = r->shared_row
+		.query = r->query, .key = malloc(key.n + 1), .key_n = key.n, .shared = r->shared, .row = r->shared_row
 	};
 	if (!a->key)
 		abort();
@@ -156,7 +162,7 @@ static void keep(struct known *k, const struct request *r)
 void known_learn(struct known *k, const struct request *first)
 {
 	const PGresult *res = first->shared->res;
-	if (PQntuples(res) == 0 || !is_same(k, PQgetvalue(res, 0, 1)))
+	if (PQntuples(res) == 0 || !is_same(k, res, 1))
 		return;
 	if (k->bytes + PQresultMemorySize(res) > BYTES_MAX)
 		return;
@@ -190,7 +196,7 @@ bool known_is_asked(const struct query *q)
 void known_answered(struct db *db, struct request *first, PGresult *res)
 {
 	struct known *k = db->known;
-	bool is_good = PQresultStatus(res) == PGRES_TUPLES_OK && is_same(k, PQgetvalue(res, 0, 0));
+	bool is_good = PQresultStatus(res) == PGRES_TUPLES_OK && is_same(k, res, 0);
 	PQclear(res);
 	for (struct request *r = first, *next; r; r = next) {
 		next = r->beside;

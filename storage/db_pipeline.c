@@ -130,7 +130,8 @@ bool conn_send_items(struct conn *c, struct request *first)
 		return conn_send(c, first->query, first->params, first->n_params, first);
 	const struct query *q = first->query->together;
 	struct values v = { 0 };
-	char *arrays[PARAMS_MAX];
+	char *arrays[PARAMS_MAX] = { 0 };
+	assert(q->n_params <= PARAMS_MAX);
 	for (int i = 0; i < q->n_params; i++) {
 		size_t size;
 		v.values[i] = arrays[i] = array_of_param(first, (size_t)i, &size);

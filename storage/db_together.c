@@ -63,7 +63,7 @@ char *array_of_param(const struct request *first, size_t param, size_t *size)
 		const char *text = param_text(&r->params[param], number, &n);
 		has_null |= !text;
 		at = put_int(at, text ? (int32_t)n : -1);
-		if (n)
+		if (text)
 			memcpy(at, text, n);
 		at += n;
 	}
@@ -142,6 +142,7 @@ void shared_unref(struct shared_result *s)
 
 void together_share(struct request *first, PGresult *res)
 {
+	assert(first);
 	struct request *items[TOGETHER_MAX];
 	struct shared_result *s = calloc(1, sizeof(*s));
 	unsigned n = 0;

@@ -1,5 +1,8 @@
 -- Durable operations. $offset parameters are the test clock's milliseconds, 0 in production: all times of the engine are the
 -- database's own clock, so that hosts need not agree.
+--
+-- Plans are kept, and may have been made when the tables were empty. A condition status = 'running' would let the planner take the
+-- index of unfinished operations, which ends with operation_id, for as good as the primary key: it has to be read as a whole.
 
 -- name: operation_submit
 -- $17: the worker that submits takes the operation with it, for $18 ms: it is claimed in the commit that makes it, and
@@ -118,13 +121,13 @@ UPDATE launchplane_operations o
        attempt = attempt + 1, phase_attempt = phase_attempt + 1,
        lost_leases = lost_leases + CASE WHEN o.lease_owner = '' THEN 0 ELSE 1 END,
        started_at = coalesce(started_at, now_at)
-  FROM clock
- WHERE o.ctid = ANY (ARRAY(SELECT place FROM due)) -- they are locked, so they stay where they are
+  FROM clock, due
+ WHERE o.ctid = due.place -- they are locked, so they stay where they are
 RETURNING o.operation_id, o.kind, o.product, o.context, o.instance, o.request, o.state, o.phase, o.fence, o.phase_attempt,
           o.failures, (extract(epoch FROM o.phase_deadline_at) * 1000)::bigint, o.cancel_requested_at IS NOT NULL,
           o.cancel_reason, launchplane_utc(o.created_at), o.trace_id, o.deployment_record_id, o.release_tuple_id,
           o.traceparent, (extract(epoch FROM now_at) * 1000000)::bigint,
-          (SELECT (extract(epoch FROM max(due.next_run_at)) * 1000000)::bigint FROM due);
+          (SELECT (extract(epoch FROM max(d.next_run_at)) * 1000000)::bigint FROM due d);
 
 -- name: operation_next_wake
 -- Milliseconds until the next wake-up between $3 (as of operation_claim) and $4 ms from now, null: none; and the clock.
@@ -143,8 +146,10 @@ UPDATE launchplane_operations
    SET lease_expires_at = clock_timestamp() + ($4::bigint + $3::bigint) * interval '1 millisecond',
        next_run_at = clock_timestamp() + ($4::bigint + $3::bigint) * interval '1 millisecond',
        heartbeat_at = clock_timestamp() + $4::bigint * interval '1 millisecond'
- WHERE operation_id = $1 AND status = 'running'
-   AND fence = $2::bigint -- guard F9: AND $2::bigint IS NOT NULL
+ WHERE operation_id = $1
+   AND CASE status WHEN 'running' THEN
+       fence = $2::bigint -- guard F9: $2::bigint IS NOT NULL
+       END
    AND lease_expires_at > clock_timestamp() + $4::bigint * interval '1 millisecond';
 
 -- name: operation_checkpoint
@@ -173,8 +178,10 @@ moved AS (
                               WHEN o.lease_expires_at BETWEEN enough AND whole THEN o.next_run_at
                               ELSE whole END
       FROM clock
-     WHERE operation_id = $1 AND status = 'running' AND o.lease_expires_at > now_at
-       AND fence = $2::bigint -- guard F9: AND $2::bigint IS NOT NULL
+     WHERE operation_id = $1 AND o.lease_expires_at > now_at
+       AND CASE status WHEN 'running' THEN -- in a CASE: see the head of this file
+           fence = $2::bigint -- guard F9: $2::bigint IS NOT NULL
+           END
     RETURNING operation_id, now_at, (extract(epoch FROM phase_deadline_at) * 1000)::bigint AS deadline_ms,
               cancel_requested_at IS NOT NULL AS is_cancelled, cancel_reason),
 noted AS (
@@ -196,8 +203,10 @@ ended AS (
            deployment_record_id = $12, release_tuple_id = $13,
            lease_owner = '', lease_expires_at = NULL, next_run_at = NULL, phase_deadline_at = NULL
       FROM clock
-     WHERE operation_id = $1 AND status = 'running' AND o.lease_expires_at > now_at
-       AND fence = $2::bigint -- guard F9: AND $2::bigint IS NOT NULL
+     WHERE operation_id = $1 AND o.lease_expires_at > now_at
+       AND CASE status WHEN 'running' THEN -- in a CASE: see the head of this file
+           fence = $2::bigint -- guard F9: $2::bigint IS NOT NULL
+           END
     RETURNING operation_id, now_at),
 noted AS (
     INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)

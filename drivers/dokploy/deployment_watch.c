@@ -99,7 +99,9 @@ NO_ROLE_CHECK enum phase_outcome deploy_ask(struct task *t, struct operation *op
 	if (operation_is_rerun(op))
 		return PHASE_DONE;
 	if (w->requests >= REQUESTS) {
-		err_set(err, &E_upstream_lost, "Dokploy was asked %lld times for the deploy of %s and none arrived%s",
+		err_set(err, &E_upstream_lost,
+		        "Dokploy was asked %lld times for the deploy of %s and none arrived; look at Dokploy, then "
+		        "submit again%s",
 		        (long long)w->requests, order->name, order->aftermath);
 		return PHASE_FAILED;
 	}
@@ -157,8 +159,8 @@ static SUSPENDS enum phase_outcome is_absent(struct task *t, struct operation *o
 	bool busy;
 	if (operation_is_overdue(t, op)) {
 		err_set(err, &E_upstream_lost,
-		        "Dokploy %s the deploy of %s but no run titled %s appeared within %lld seconds; look there "
-		        "before trying again%s",
+		        "Dokploy %s the deploy of %s but no run titled %s appeared within %lld seconds; look at it "
+		        "in Dokploy, then submit again%s",
 		        w->acknowledged ? "accepted" : "may have received", o->name, o->title, (long long)o->limit_s,
 		        o->aftermath);
 		return PHASE_FAILED;
@@ -178,7 +180,9 @@ static SUSPENDS enum phase_outcome is_absent(struct task *t, struct operation *o
 static enum phase_outcome has_failed(struct task *t, const struct dokploy_deployment *run, const struct deploy_order *o,
                                      struct err *err)
 {
-	err_set(err, &E_deploy_failed, "Dokploy ended the deploy of %s with %s%s%s; its log is deployment %s%s",
+	err_set(err, &E_deploy_failed,
+	        "Dokploy ended the deploy of %s with %s%s%.200s; read its log, deployment %s, in Dokploy, then submit "
+	        "again%s",
 	        o->name, run->status, run->error_message[0] ? ": " : "", redact(t->arena, run->error_message), run->id,
 	        o->aftermath);
 	return PHASE_FAILED;
@@ -212,8 +216,9 @@ static SUSPENDS enum phase_outcome follow(struct task *t, struct operation *op, 
 	if (!operation_is_overdue(t, op))
 		return operation_again(op, WATCH_MS);
 	err_set(err, &E_timeout,
-	        "the deploy of %s did not end within %lld seconds; it may still be running in Dokploy%s", o->name,
-	        (long long)o->limit_s, o->aftermath);
+	        "the deploy of %s did not end within %lld seconds; it may still be running: look at it in "
+	        "Dokploy before submitting again%s",
+	        o->name, (long long)o->limit_s, o->aftermath);
 	return PHASE_FAILED;
 }
 

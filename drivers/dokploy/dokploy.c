@@ -60,8 +60,9 @@ static bool refused(struct task *t, const struct dokploy *d, const char *method,
 	const struct error_code *code = answer->status == 404        ? &E_not_found
 	                                : is_passing(answer->status) ? &E_upstream_failed
 	                                                             : &E_provider_refused;
-	err_set(err, code, "Dokploy %s %s failed (%d): %s", method, procedure, answer->status,
-	        shown(t->arena, d, answer));
+	bool is_denied = answer->status == 401 || answer->status == 403;
+	err_set(err, code, "Dokploy %s %s failed (%d): %s; %s, then try again", method, procedure, answer->status,
+	        shown(t->arena, d, answer), is_denied ? "look at what DOKPLOY_TOKEN may do there" : "look at Dokploy");
 	err->provider_status = answer->status;
 	return false;
 }
@@ -104,7 +105,9 @@ static SUSPENDS bool call(struct task *t, struct dokploy *d, const char *procedu
 		if (!err_is(err, &E_cancelled)) {
 			const char *why = arena_strdup(t->arena, err->message);
 			const char *cause = arena_strdup(t->arena, err->cause);
-			err_set(err, err->code, "Dokploy %s %s failed (no answer): %s", method, procedure, why);
+			err_set(err, err->code,
+			        "Dokploy %s %s failed (no answer): %.240s; look at Dokploy, then try again", method,
+			        procedure, why);
 			err_cause(err, "%s", cause);
 		}
 		return false;
@@ -158,7 +161,8 @@ bool dokploy_get_text(struct task *t, struct dokploy *d, const char *procedure, 
 
 bool dokploy_strange(struct err *err, const char *procedure, const char *wanted)
 {
-	return err_set(err, &E_provider_refused, "Dokploy's answer to %s is not %s", procedure, wanted);
+	return err_set(err, &E_provider_refused, "Dokploy's answer to %s is not %s; look at Dokploy, then try again",
+	               procedure, wanted);
 }
 
 bool dokploy_may_retry(const struct err *err)

@@ -77,7 +77,9 @@ static enum phase_outcome not_created(struct operation *op, const struct dokploy
 	if (++w->unanswered < CREATE_REQUESTS)
 		return operation_again(op, LOOK_MS);
 	err_set(err, &E_upstream_lost,
-	        "Dokploy was asked %lld times for a route of %s and none appeared; look there before trying again",
+	        "Dokploy was asked %lld times for a route of %s and none appeared; look at its domains there, then "
+	        "submit "
+	        "again",
 	        (long long)w->unanswered, host);
 	return PHASE_FAILED;
 }

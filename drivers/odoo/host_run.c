@@ -192,8 +192,7 @@ enum phase_outcome host_run_start(struct task *t, struct operation *op, struct h
 	if (!dokploy_may_retry(err)) {
 		struct err why = *err;
 		memset(err, 0, sizeof(*err));
-		err_set(err, why.code, "schedule %s was not run: %.250s; look at it in Dokploy, then submit again",
-		        run->schedule_name, why.message);
+		err_set(err, why.code, "schedule %s was not run: %.330s", run->schedule_name, why.message);
 		err_cause(err, "%s", why.cause);
 		return PHASE_FAILED;
 	}
@@ -219,7 +218,7 @@ static enum phase_outcome run_is_absent(struct task *t, struct operation *op, st
 	if (!restart) {
 		err_set(err, &E_operation_reconciliation_required,
 		        "the destructive run of schedule %s may or may not have started; look at it in Dokploy before "
-		        "trying again",
+		        "submitting again",
 		        run->schedule_name);
 		return PHASE_FAILED;
 	}

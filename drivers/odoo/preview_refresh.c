@@ -72,7 +72,7 @@ static SUSPENDS enum phase_outcome settled(struct task *t, struct operation *op,
 	struct preview_state_kept *s = op->state;
 	if (outcome != PHASE_FAILED || err->code == &E_cancelled || s->is_fenced)
 		return outcome;
-	if (err->code->retry && op->failures + 1 < op->phase->tries)
+	if (err->code->retry && op->failures + 1 < op->phase->tries && !operation_is_overdue(t, op))
 		return outcome;
 	if (is_deleted(t, s, err)) {
 		const char *why = arena_strdup(t->arena, err->message);

@@ -185,8 +185,8 @@ static SUSPENDS bool write_direct(struct direct *d, struct buf *out, const struc
 #define DIRECT_WRITE(name, options_, call_, contract_, change_)                                                        \
 	static SUSPENDS bool name(struct direct *d, struct buf *out, struct err *err)                                  \
 	{                                                                                                              \
-		static const struct command self = { .options = options_, .call = &call_ };                            \
-		return write_direct(d, out, &self, &contract_, change_, err);                                          \
+		static const struct command self = { .options = (options_), .call = &(call_) };                        \
+		return write_direct(d, out, &self, &(contract_), change_, err);                                        \
 	}
 DIRECT_WRITE(parameter_direct, parameter_options, put_parameter, override_parameter_write_contract,
              override_put_parameter)

@@ -6,6 +6,7 @@
 #include "storage/db.h"
 #include "storage/operation.sql.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -343,10 +344,10 @@ static SUSPENDS void followers_main(struct task *t, void *arg)
 	struct followers *f = arg;
 	while (!f->is_stopping) {
 		struct err err = { 0 };
-		uint64_t ms = idle_ms(f), now = now_ms(f);
+		uint64_t ms = idle_ms(f);
 		if (ms && !task_wait(t, ms, &err) && err_is(&err, &E_cancelled))
 			break;
-		now = now_ms(f);
+		uint64_t now = now_ms(f);
 		if (f->first && now >= f->looked_ms + (f->must_look ? TOGETHER_MS : LOOK_MS))
 			look(t, f);
 		if (f->must_announce && now >= f->announced_ms + ANNOUNCE_MS)
@@ -410,7 +411,10 @@ void followers_free(struct followers *f)
 {
 	if (!f)
 		return;
-	while (f->silent_first)
+	while (f->silent_first) {
+		const struct follower *first = f->silent_first;
 		leave(f->silent_first);
+		assert(f->silent_first != first);
+	}
 	free(f);
 }

@@ -29,7 +29,8 @@ enum column {
 	COL_LAST_US,
 };
 
-/* Runs phases until one rests, the operation ends, or the lease is lost. columns: those of the claim before COL_NOW_US. */
+/* Runs phases until one rests, the operation ends, or the lease is lost. columns: those of the claim before COL_NOW_US.
+ */
 SUSPENDS void run_operation(struct task *t, struct runner *r, char *const *columns);
 
 /* Of runner.c. */

@@ -262,7 +262,7 @@ static SUSPENDS bool overrides_show(struct call *c, struct err *err)
 	{                                                                                                              \
 		HTTP_POST, path_, summary_, handler_, .callers = CALLERS_WRITE_HUMAN, .action = "odoo_override.write", \
 		                                      .product = "=launchplane", .context = "body:context",            \
-		                                      .body = &body_, .idempotency = IDEMPOTENCY_OPTIONAL              \
+		                                      .body = &(body_), .idempotency = IDEMPOTENCY_OPTIONAL            \
 	}
 
 const struct route odoo_override_routes[] = {

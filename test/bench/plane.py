@@ -26,6 +26,7 @@ LANES = 1000
 DURABLE = {
     "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "autovacuum": "on", "max_connections": "300",
     "shared_buffers": "512MB", "max_wal_size": "8GB", "track_commit_timestamp": "on", "checkpoint_timeout": "30min",
+    "track_wal_io_timing": "on",
 }
 READS = ["product_environment.read", "deployment.read", "promotion.read", "operations.read", "driver.read"]
 BODY_BYTES, RECORD_BYTES = 1500, 2048

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """Stands in for docker while a generated script really runs: answers from a directory, notes each call.
 
-FAKE_DOCKER names the directory: world.json holds the containers, calls.jsonl gets the calls.
+FAKE_DOCKER names the directory: world.json holds the containers, calls.jsonl gets the calls. Parts of a pipe and the guard run
+side by side: each call has the directory for itself, and world.json is replaced in one step, whoever reads it meanwhile.
 """
+import fcntl
 import json
 import os
 import pathlib
@@ -15,6 +17,15 @@ HOME = pathlib.Path(os.environ["FAKE_DOCKER"])
 
 def main():
     arguments = sys.argv[1:]
+    if arguments[:2] == ["exec", "--interactive"]:
+        sys.stdin.read()                              # before its turn: who writes to it may still wait for its own
+        arguments.pop(1)
+    with open(HOME / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return answer(arguments)
+
+
+def answer(arguments):
     world = json.loads((HOME / "world.json").read_text())
     before = json.dumps(world)
     if world.get("fails_at", "no command") in " ".join(arguments):
@@ -22,8 +33,9 @@ def main():
         return 1
     note(arguments)
     code = {"ps": ps, "inspect": inspect, "start": start, "stop": stop, "exec": run, "top": top}[arguments[0]](world, arguments[1:])
-    if json.dumps(world) != before:                   # parts of a pipe run side by side: who only reads does not write
-        (HOME / "world.json").write_text(json.dumps(world))
+    if json.dumps(world) != before:
+        (HOME / "world.json.new").write_text(json.dumps(world))
+        os.replace(HOME / "world.json.new", HOME / "world.json")
     if world.get("kill_at", "no command") in " ".join(arguments):
         os.kill(os.getppid(), getattr(signal, world.get("signal", "SIGKILL")))
     return code
@@ -70,9 +82,6 @@ def stop(world, arguments):
 
 
 def run(world, arguments):
-    if arguments[0] == "--interactive":
-        arguments = arguments[1:]
-        sys.stdin.read()
     """exec [--user U] [--env K=V]... CONTAINER COMMAND..."""
     env, as_root = {}, False
     while arguments[0].startswith("--"):

@@ -73,9 +73,9 @@ def resumed_after(plane, operation_id):
 class Sweep:
     """One scenario's prepared start: a database to copy, and the provider's memory."""
 
-    def __init__(self, name, cluster, template, directory):
+    def __init__(self, name, cluster, template, directory, scenario=None):
         self.name, self.cluster, self.directory = name, cluster, directory
-        self.scenario = SCENARIOS[name]
+        self.scenario = scenario or SCENARIOS[name]
         self.resumed = []                # seconds, over all runs
         self._template = template
         self._stack = contextlib.ExitStack()
@@ -246,6 +246,9 @@ class Sweep:
         armed, done = self.armed(place, number, action)
         operation, left = self.run(**armed, **settings)
         return operation, left, done.exists()
+
+    def kill(self, place, number, **settings):
+        return self.fault(place, number, "kill", **settings)
 
     def stop(self, place, number):
         """Stops one of two workers there, until the other one has ended the operation; then wakes it.

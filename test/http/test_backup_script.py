@@ -1,11 +1,13 @@
 """The script that captures a backup gate, really run by bash against a fake docker. odoo 12"""
 import json
+import os
 import pathlib
+import subprocess
 
 import pytest
 
 from rehearsal.waiting import wait_until
-from test_post_deploy_script import Host
+from test_post_deploy_script import FAKE, Host
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "golden" / "backup_gate.sh"
 DIRECTORY = "/volumes/data/backups/launchplane/shop_prod/gate-1"
@@ -103,3 +105,15 @@ def test_web_is_started_again_after_a_sigkill(host, point):
     assert done.returncode == -9
     wait_until(host.web_runs_now, "the guard to start web", 30)
     assert json.loads((host.directory / "world.json").read_text())["services"]["web"]["running"]
+
+
+def test_the_stand_in_loses_nothing_of_many_calls_at_once(tmp_path):
+    """As a pipe and a guard make them: else these tests would fail now and then, for no fault of the script."""
+    (tmp_path / "docker").symlink_to(FAKE)
+    names = [f"service-{number}" for number in range(16)]
+    (tmp_path / "world.json").write_text(json.dumps({"services": {name: {"running": True} for name in names}}))
+    calls = [subprocess.Popen([tmp_path / "docker", "stop", f"{name}-id"], env={**os.environ, "FAKE_DOCKER": str(tmp_path)})
+             for name in names]
+    assert [call.wait() for call in calls] == [0] * len(names)
+    services = json.loads((tmp_path / "world.json").read_text())["services"]
+    assert [name for name in names if services[name]["running"]] == []

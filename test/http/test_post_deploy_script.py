@@ -49,8 +49,7 @@ class Host:
         return [json.loads(line) for line in (self.directory / "calls.jsonl").read_text().splitlines()]
 
     def web_runs_now(self):
-        text = (self.directory / "world.json").read_text()
-        return bool(text) and json.loads(text)["services"]["web"]["running"]
+        return json.loads((self.directory / "world.json").read_text())["services"]["web"]["running"]
 
     def runs(self, name):
         return self.world["services"][name]["running"]

@@ -4,6 +4,8 @@ import pytest
 from checks import assert_accepted, assert_ok, assert_rejected
 from rehearsal import policy as policies
 from rehearsal.tenant import ASYNC, BACKUP_ROOT, ODOO, Life, Tenant
+from release import PROMOTE
+from test_audit import leaves
 
 GATE, PROMOTION, ROLLBACK = (f"{ODOO}/prod-{name}" for name in ("backup-gate", "promotion", "rollback"))
 INPUTS, HOLDS, LIFT = f"{ODOO}/prod-promotion-inputs", f"{ODOO}/promotion-holds/shop/prod", f"{ODOO}/promotion-hold-lift"
@@ -77,6 +79,12 @@ GATE_FAILURES = {
     "it is recorded done and was not": (
         lambda d: d.on("POST", "schedule.runManually").lie("script_recorded_done").times(1), "lacks the line"),
     "its log cannot be read": (lambda d: d.on("GET", "deployment.readLogs").answer(500), "could not be read"),
+    "its log ends before its last line": (
+        lambda d: d.on("POST", "schedule.runManually").lie("script_recorded_done", exit_code=0, lines=["database dumped", "filestore archived"]),
+        "lacks the line"),
+    "its log only speaks of the last line": (
+        lambda d: d.on("POST", "schedule.runManually").lie("script_recorded_done", exit_code=0, lines=["no backup captured", 'echo "backup captured"']),
+        "lacks the line"),
     "its log is empty": (lambda d: d.on("GET", "deployment.readLogs").answer(200, ""), "could not be read"),
     "the run is cancelled": (lambda d: d.on("POST", "schedule.runManually").lie("run_cancelled").times(1), "cancelled"),
     "web stays stopped": (lambda d: d.on("POST", "schedule.runManually").lie("script_leaves_web_stopped").times(1), "failed"),
@@ -98,6 +106,35 @@ def test_what_is_not_proved_is_no_gate_and_web_runs(plane, tenant, life, name):
     assert result["error_message"] and told in result["error_message"]
     assert gates(plane) == []
     assert web_runs(plane, tenant)
+
+
+def test_a_lane_without_a_compose_target_has_no_gate(plane, tenant, life):
+    for statement in ("UPDATE launchplane_dokploy_targets SET payload = (payload::jsonb || '{\"target_type\": \"application\"}')::text::json"
+                      " WHERE instance = 'prod'", "DELETE FROM launchplane_dokploy_target_ids WHERE instance = 'prod'"):
+        plane.query(statement)
+        result = life.capture("gate-1")
+        assert result["backup_status"] == "fail" and result["error_message"] and gates(plane) == []
+    assert web_runs(plane, tenant)
+
+
+def test_a_passed_gate_with_other_evidence_is_not_overwritten(plane, tenant, life):
+    assert life.capture("gate-1")["backup_status"] == "pass"
+    before, runs = gates(plane), len(plane.doubles.dokploy.schedule_runs)
+    tenant.prod.environment["ODOO_DB_NAME"] = "shop_renamed"
+    assert_accepted(plane.post("/v1/product-config/apply", tenant.prod.lane_config()))
+    result = life.capture("gate-1")
+    assert result["backup_status"] == "fail" and "choose another id" in result["error_message"]
+    assert gates(plane) == before and len(plane.doubles.dokploy.schedule_runs) == runs
+
+
+def test_a_gate_that_was_recorded_as_failed_is_made_good(plane, tenant, life):
+    """odoo 12.7: a fail row is optional, satisfies nothing, and stands in nobody's way."""
+    gate = {"record_id": "gate-1", "context": "shop", "instance": "prod", "created_at": "2026-01-01T00:00:00Z", "source": "x",
+            "status": "fail", "evidence": {"a": "b"}}
+    assert_accepted(plane.post("/v1/evidence/backup-gates", {"product": tenant.product, "backup_gate": gate}))
+    refused(plane, tenant, "promotion.backup_record_id")
+    assert life.capture("gate-1")["backup_status"] == "pass"
+    assert gates(plane)[0]["payload"]["status"] == "pass"
 
 
 @pytest.mark.parametrize("key, value, told", [
@@ -364,6 +401,51 @@ def test_promotion_is_held_until_somebody_lifts_it(plane, tenant, life, promoted
     assert lifted["result"]["lifted_by"] and lifted["result"]["lifted_at"]
     assert_rejected(plane.post(LIFT, tenant.lift("again")), 404, "not_found")
     assert life.promote(tenant.second, "gate-2")["promotion_status"] == "pass"
+
+
+HOLD_POLICY = policies.render(github_actions=[*policies.lane_rules(), policies.workflow_rule(["audit.read"], ["launchplane"], ["launchplane"])])
+
+
+@pytest.mark.policy(HOLD_POLICY)
+def test_hold_and_lift_are_told_with_who_and_why(plane, tenant, life, promoted):
+    """F11, F12: the rollback's entry and the lift's, each with its reason and its caller"""
+    life.operate("prod-rollback", tenant.rollback(tenant.first, reason="orders fail"))
+    life.lift("mended by the second fix")
+    back = [leaf for leaf in leaves(plane, action="odoo_prod_rollback.execute") if leaf["event"] == "accepted"]
+    lift, = leaves(plane, action="odoo_promotion_hold.lift")
+    assert {leaf["reason"] for leaf in back} == {"orders fail"} and lift["reason"] == "mended by the second fix"
+    assert lift["caller"]["type"] == back[0]["caller"]["type"] == "github_actions" and lift["actor"]
+    hold, = assert_ok(plane.get(HOLDS))["records"]
+    assert lift["records"]["promotion_hold_record_id"] == hold["record_id"]
+    assert hold["held_by"]["repository"] == hold["lifted_by"]["repository"] == lift["caller"]["repository"]
+
+
+def test_only_who_may_lift_can_lift_and_nothing_lifts_itself(plane, tenant, life, promoted):
+    """F12: a second rollback, time, a redeploy of testing and a new gate leave the hold where it is."""
+    life.roll_back(tenant.first)
+    stranger = plane.token(repository="example-org/stranger")
+    assert_rejected(plane.post(LIFT, tenant.lift(), token=stranger), 403, "authorization_denied")
+    plane.pass_time(hours=24 * 30)
+    assert life.replace(tenant.third)["status"] == "pass"
+    assert life.roll_back(tenant.first)["rollback_status"] == "pass"
+    hold, = assert_ok(plane.get(HOLDS))["records"]           # one stands already: it is enough
+    assert hold["is_held"] is True
+    assert life.inputs("again")["input_status"] == "blocked"
+    life.lift("all is well")
+    assert life.inputs("again")["input_status"] == "ready"
+
+
+def test_every_way_to_promote_is_held(plane, tenant, life, promoted):
+    """F12: promote execute as well as the Odoo driver's route, by hand as by a workflow; the lift is the one way on."""
+    life.roll_back(tenant.first)
+    life.capture("gate-2")
+    body = tenant.promotion(tenant.second, "gate-2")
+    assert_rejected(plane.post(PROMOTION, body), 409, "promotion_held")
+    answer = assert_accepted(plane.post(PROMOTE, {
+        "product": tenant.product, "context": "shop", "artifact_id": tenant.second.artifact_id, "from_instance": "testing",
+        "to_instance": "prod", "backup_record_id": "gate-2"}, key="generic"))
+    operation = plane.finish(answer["records"]["operation_id"])
+    assert operation["status"] == "fail" and "lift the hold" in operation["error_message"], operation
 
 
 def test_a_hold_that_comes_while_a_promotion_waits_its_turn_stops_it(plane, tenant, life, promoted):

@@ -2,7 +2,8 @@
 another process, of which the service hears by NOTIFY; beside graphile-worker and a bare NOTIFY round trip.
 
 The commit's time is PostgreSQL's (track_commit_timestamp, of the operation's first event, which nothing changes afterwards), the
-phase notes its start by the same machine's clock. Lone operations, one after the other.
+phase notes its start by the same machine's clock. PostgreSQL notes that time before it flushes the commit to disk, which nobody may
+know of earlier: what a flush takes is told beside, and taken off in a row of its own. Lone operations, one after the other.
 """
 import select
 import statistics
@@ -27,19 +28,36 @@ def _pause():
     time.sleep(0.012)
 
 
+class Flushes:
+    """How long PostgreSQL's flushes take: mean_ms() since it was made."""
+
+    SEEN = "SELECT pg_stat_force_next_flush(), wal_sync_time, wal_sync FROM pg_stat_wal"
+
+    def __init__(self, connection):
+        self.connection, self.before = connection, self._seen(connection)
+
+    @staticmethod
+    def _seen(connection):
+        return connection.execute(Flushes.SEEN).fetchone()[1:]
+
+    def mean_ms(self):
+        spent, number = (now - then for now, then in zip(self._seen(self.connection), self.before))
+        return spent / number if number else 0.0
+
+
 def over_http(bench, connection, count):
-    names = []
+    names, flushes = [], Flushes(connection)
     for _ in range(count):
         body = trial(bench, uuid.uuid4().hex)
         names.append(accepted(bench.api.post("/v1/trials", body, key=uuid.uuid4().hex))["records"]["operation_id"])
         _pause()
     wait_until_passed(connection)
-    return {"waits_ms": [row[0] for row in connection.execute(WAITS, [names]).fetchall()]}
+    return {"waits_ms": [row[0] for row in connection.execute(WAITS, [names]).fetchall()], "flush_ms": flushes.mean_ms()}
 
 
 def by_other_process(bench, connection, engine, count):
     """waits_ms as above; calls_ms from the call, which is what a peer's client can see."""
-    called = {}
+    called, flushes = {}, Flushes(connection)
     for _ in range(count):
         name = f"pickup-{uuid.uuid4().hex}"
         called[name] = time.time()
@@ -47,7 +65,7 @@ def by_other_process(bench, connection, engine, count):
         _pause()
     wait_until_passed(connection)
     waits = [row[0] for row in connection.execute(WAITS, [list(called)]).fetchall()]
-    return {"waits_ms": waits, "calls_ms": [1000 * (connection.execute(BEGAN, [name]).fetchone()[0] - at) for name, at in called.items()]}
+    return {"waits_ms": waits, "flush_ms": flushes.mean_ms(), "calls_ms": [1000 * (connection.execute(BEGAN, [name]).fetchone()[0] - at) for name, at in called.items()]}
 
 
 def notified(bench, count):
@@ -90,6 +108,10 @@ def measure(run):
         every = [wait for waits in rounds for wait in waits]
         run.row(f"commit of a submission to its first phase, {way}: p50", "-", [statistics.median(waits) for waits in rounds], goal="P5",
                 at_most=limit, unit="ms", p50_us=1000 * statistics.median(every), p99_us=1000 * percentile(every, 99))
+        flush = run.of("pickup", way, 0, "flush_ms")
+        run.row(f"the same, {way}, from when the commit is on disk: p50", "-",
+                [statistics.median(waits) - mean for waits, mean in zip(rounds, flush)], goal="P5", at_most=limit, unit="ms",
+                note=f"a flush takes {statistics.median(flush):.2f} ms")
     calls = [statistics.median(waits) for waits in run.of("pickup", "other process", 0, "calls_ms")]
     beside = {"a one-row insert with NOTIFY until another client has it": ("NOTIFY", None)}
     if has_peer:

@@ -1,5 +1,13 @@
 """GET of an inventory record of 2 KB, token verified and policy checked, beside pgbench and the fastify peer (P2); and the same
-answered 304, beside nginx doing so (P1)."""
+answered 304, beside nginx doing so (P1).
+
+While nothing is committed, the service knows its answers and asks PostgreSQL for the current snapshot only; so the reads are measured
+again while another session commits all the time (the limit is measured then too), where each is a read of the table.
+"""
+import contextlib
+import threading
+import time
+
 import machine
 from plane import LANES, queries, with_values
 
@@ -14,6 +22,37 @@ def scripts(run):
     many = "\n".join(f"{sql};".replace(":i", f":i{k}") for k in range(16))
     together.write_text(f"{sets}\n\\startpipeline\n{many}\n\\endpipeline\n", encoding="utf-8")
     return script, together
+
+
+COMMITS = 200    # a second
+
+
+@contextlib.contextmanager
+def commits(bench):
+    """Somebody else commits one small row after the other."""
+    over = threading.Event()
+
+    def go():
+        with bench.connect() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS bench_commits (id bigint GENERATED ALWAYS AS IDENTITY, body text)")
+            due = time.monotonic()
+            while not over.wait(max(0, due - time.monotonic())):
+                connection.execute("INSERT INTO bench_commits (body) VALUES ('x')")
+                due += 1 / COMMITS
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def among_commits(run, measured):
+    with commits(run.bench):
+        name, connections, result = measured()
+    return f"{name} among commits", connections, result
 
 
 def measure(run):
@@ -34,7 +73,10 @@ def measure(run):
         programs.append(lambda n=n: ("nginx 304", n, run.ask("unchanged", n, "", nginx.url, nginx.process.pid, BENCH_TAGS=str(tags))[2]))
         if peer:
             programs.append(lambda n=n: run.ask("read", n, "fastify", peer.url, peer.pid))
+    most = run.options.connections[-1]
     programs.append(lambda: run.sql("pgbench, 16 in a pipeline", together, 4, statements=16))
+    programs.append(lambda: among_commits(run, lambda: run.sql("pgbench", script, clients[-1])))
+    programs.append(lambda: among_commits(run, lambda: run.ask("read", most)))
     try:
         run.rounds("read", *programs)
     finally:
@@ -44,6 +86,10 @@ def measure(run):
     n = run.options.connections[-1]
     run.row(f"GET inventory, {n} connections", "pgbench, 16 selects in a pipeline, 4 clients",
             run.ratios("read", n, ("read", "pgbench, 16 in a pipeline"), 4), goal="P2", **run.figures("read", n))
+    pairs = zip(run.of("read", "service among commits", n, "per_s"), run.of("read", "pgbench among commits", clients[-1], "per_s"))
+    run.row(f"GET inventory, {n} connections, while another session commits {COMMITS} times a second",
+            f"pgbench, the same prepared select, {clients[-1]} clients", [mine / theirs for mine, theirs in pairs], goal="P2",
+            at_least=1.1, **run.figures("read", n, "service among commits"))
 
 
 def rows(run, n, size, peer):

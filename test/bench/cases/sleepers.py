@@ -55,8 +55,8 @@ def _measured(run, connection, script, sleepers):
     connection.execute("CHECKPOINT")
     bench.restart()
     count = 800 if run.options.quick else 4000
-    by_sql(bench, connection, 160, sleepers)    # the new process grows its pool
-    operations = by_sql(bench, connection, count, sleepers)
+    by_sql(bench, connection, 160)    # the new process grows its pool
+    operations = by_sql(bench, connection, count)
     claims = pgbench(bench.database, script, 1, run.options.seconds, database=bench.postmaster)
     time.sleep(1)
     return {"claim_us": claims["postgresql_us"] + claims["client_us"], "work_us": operations["work_us"], "per_s": operations["per_s"],

@@ -253,7 +253,8 @@ static SUSPENDS void check_known(struct task *t)
 	for (int i = 0; i < 40; i++)
 		assert_int_equal(value_of(t, "a"), 1);
 	uint64_t before = known_so_far(t);
-	assert_in_range(before, 10, 38); /* the first one met the snapshot, the second was kept; a new connection forgets */
+	assert_in_range(before, 10,
+	                38); /* the first one met the snapshot, the second was kept; a new connection forgets */
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(value_of(t, "nobody"), -1); /* that there is none is asked each time */
 	assert_int_equal(known_so_far(t), before);
@@ -276,7 +277,7 @@ struct other_session {
 
 static const struct query add_one = { .name = "", .sql = "update thing set v = v + 1 where k = 'a'", .writes = true };
 
-static SUSPENDS void change_slowly(struct task *t, void *arg)
+static NO_ROLE_CHECK SUSPENDS void change_slowly(struct task *t, void *arg)
 {
 	static const struct query nap = { .name = "", .sql = "select pg_sleep(0.02)" };
 	struct other_session *s = arg;
@@ -291,7 +292,7 @@ static SUSPENDS void change_slowly(struct task *t, void *arg)
 	s->is_over = true;
 }
 
-static SUSPENDS void check_transactions(struct task *t)
+static NO_ROLE_CHECK SUSPENDS void check_transactions(struct task *t)
 {
 	struct other_session other = { 0 };
 	struct err err = { 0 };
@@ -350,7 +351,8 @@ static void nothing_is_known_of_a_server_after_its_connection_broke(void **state
 	scratch_run(state, NULL, check_lost_connection);
 }
 
-/* Readers and writers of a few keys at once: what is read is never older than what was confirmed before it was asked. */
+/* Readers and writers of a few keys at once: what is read is never older than what was confirmed before it was asked.
+ */
 struct counters {
 	int64_t confirmed[4];
 	unsigned left;
