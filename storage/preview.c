@@ -51,7 +51,7 @@ static const struct field summary_fields[] = {
 	F_STR(companion_summary, pr_url, REQUIRED | NON_BLANK),
 	F_END,
 };
-static const struct contract summary_contract = CONTRACT(companion_summary, summary_fields, "A pull request's head");
+const struct contract companion_summary_contract = CONTRACT(companion_summary, summary_fields, "A pull request's head");
 
 /* Members that a generation's record and the request for it share; in the request they lie in .record. */
 #define GENERATION_MEMBER(kind_, type, in, member, flags_, ...)                                                        \
@@ -77,7 +77,7 @@ static const struct contract summary_contract = CONTRACT(companion_summary, summ
 	GENERATION_TEXT(type, in, artifact_id, 0, .help = "Immutable preview image tag or digest"), \
 	GENERATION_TEXT(type, in, baseline_release_tuple_id, 0), \
 	GENERATION_MEMBER(FIELD_LIST, type, in, source_map, 0, .of = &source_contract), \
-	GENERATION_MEMBER(FIELD_LIST, type, in, companion_summaries, 0, .of = &summary_contract), \
+	GENERATION_MEMBER(FIELD_LIST, type, in, companion_summaries, 0, .of = &companion_summary_contract), \
 	GENERATION_STATUS(type, in, deploy_status), \
 	GENERATION_STATUS(type, in, verify_status), \
 	GENERATION_STATUS(type, in, overall_health_status), \
@@ -92,7 +92,7 @@ static const struct field generation_fields[] = {
 	F_STR(generation, preview_id, REQUIRED | NON_BLANK),
 	F_INT(generation, sequence, REQUIRED, .min = 1, .max = INT32_MAX),
 	GENERATION_FIELDS(generation, ),
-	F_OBJECT(generation, anchor_summary, REQUIRED, &summary_contract),
+	F_OBJECT(generation, anchor_summary, REQUIRED, &companion_summary_contract),
 	F_END,
 };
 const struct contract generation_contract = CONTRACT(generation, generation_fields, "One build of a preview");
@@ -122,7 +122,7 @@ static const struct field preview_mutation_fields[] = {
 	F_STR(preview_mutation, latest_manifest_fingerprint, 0),
 	F_END,
 };
-static const struct contract preview_mutation_contract =
+const struct contract preview_mutation_contract =
         CONTRACT(preview_mutation, preview_mutation_fields, "What evidence says of a preview");
 
 static bool check_generation(struct arena *a, void *record, const char *path, struct err *err)
@@ -154,7 +154,7 @@ static const struct field generation_mutation_fields[] = {
 	GENERATION_FIELDS(generation_mutation, record.),
 	F_END,
 };
-static const struct contract generation_mutation_contract =
+const struct contract generation_mutation_contract =
         CONTRACT(generation_mutation, generation_mutation_fields, "What evidence says of a generation",
                  .check = check_generation);
 
@@ -277,6 +277,23 @@ bool preview_create(struct arena *a, const struct preview_mutation *m, const cha
 		.latest_generation_id = m->latest_generation_id,
 		.latest_manifest_fingerprint = m->latest_manifest_fingerprint,
 	};
+	return true;
+}
+
+bool preview_of_request(struct arena *a, const struct preview_mutation *m, const struct preview *stored,
+                        const char *preview_id, const char *base_url, const char *now, struct preview *out,
+                        struct err *err)
+{
+	struct preview_mutation whole = *m;
+	if (stored) {
+		whole.created_at = stored->created_at;
+		whole.updated_at = first_of(m->updated_at, now, "");
+		whole.eligible_at = first_of(m->eligible_at, stored->eligible_at, "");
+		whole.canonical_url = first_of(m->canonical_url, stored->canonical_url, "");
+	}
+	if (!preview_create(a, &whole, preview_id, base_url, out, err))
+		return false;
+	out->state = m->state;
 	return true;
 }
 

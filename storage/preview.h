@@ -67,7 +67,7 @@ struct generation {
 	const char *failure_stage, *failure_summary;
 	struct runtime_identity *runtime_identity;
 };
-extern const struct contract generation_contract;
+extern const struct contract generation_contract, companion_summary_contract;
 
 /* ---- requests ---- */
 
@@ -87,6 +87,7 @@ struct generation_mutation {
 	const char *anchor_pr_url, *anchor_head_sha;
 	struct opt_int sequence;
 };
+extern const struct contract preview_mutation_contract, generation_mutation_contract;
 struct preview_generation_request {
 	int64_t schema_version;
 	const char *product;
@@ -117,6 +118,11 @@ const char *generation_id_of(struct arena *a, const char *preview_id, int64_t se
 /* A preview as evidence makes it. base_url: of the context's previews, "" when there is none. */
 bool preview_create(struct arena *a, const struct preview_mutation *m, const char *preview_id, const char *base_url,
                     struct preview *out, struct err *err);
+/* A preview as somebody writes it by hand: state and pointers as given. Of a stored one its creation stays, and its
+ * address and eligibility unless others are given. */
+bool preview_of_request(struct arena *a, const struct preview_mutation *m, const struct preview *stored,
+                        const char *preview_id, const char *base_url, const char *now, struct preview *out,
+                        struct err *err);
 /* Lays the non-blank members that evidence may change over a stored preview; its transition has set updated_at. */
 void preview_update(struct preview *p, const struct preview_mutation *m);
 

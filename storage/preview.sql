@@ -70,3 +70,12 @@ VALUES ($1, $2, $3::integer, $4, $5, $6, $7, $8::json)
 ON CONFLICT (generation_id) DO UPDATE
    SET sequence = excluded.sequence, state = excluded.state, requested_at = excluded.requested_at,
        finished_at = excluded.finished_at, artifact_id = excluded.artifact_id, payload = excluded.payload;
+
+-- name: preview_enablement_upsert
+-- An event that came late changes nothing: no row comes back.
+INSERT INTO launchplane_preview_enablement AS known (record_id, context, anchor_repo, anchor_pr_number, pr_state, updated_at, payload)
+VALUES ($1, $2, $3, $4::integer, $5, $6, $7::json)
+ON CONFLICT (record_id) DO UPDATE
+   SET pr_state = excluded.pr_state, updated_at = excluded.updated_at, payload = excluded.payload
+ WHERE known.updated_at COLLATE "C" <= excluded.updated_at COLLATE "C"
+RETURNING record_id;

@@ -291,8 +291,12 @@ static SUSPENDS void write_records(struct task *t, struct operation *op, const s
 	operation_write(
 	        t, op, &Q_inventory_note_bootstrap,
 	        PARAMS(P_TEXT(op->context), P_TEXT(op->instance), P_TEXT(s->deployment_record_id), P_TEXT(utc_now(t))));
-	if (failure || !read_inventory(t, &lane, &before, &found, &err))
+	if (failure)
 		return;
+	if (!read_inventory(t, &lane, &before, &found, &err)) {
+		operation_put_off(op, &err); /* without it the end would leave the inventory as it was */
+		return;
+	}
 	if (found) { /* the artifact is the same one: how it came here still holds */
 		s->release.promotion_record_id = before.promotion_record_id;
 		s->release.promoted_from = before.promoted_from_instance;

@@ -44,6 +44,17 @@ static const struct setting *const destroy_options[] = { product_settings, input
 static const struct api_call preview_destroy = { "POST", "/v1/evidence/previews/destroyed", product_arguments,
 	                                         .input_member = "destroy" };
 static const struct api_call destroyed_write = { "POST", "/v1/evidence/previews/destroyed", 0 };
+static const struct api_call preview_write = { "POST", "/v1/previews", product_arguments, .input_member = "preview" };
+static const struct api_call build_write = { "POST", "/v1/previews/generations", product_arguments,
+	                                     .input_member = "generation" };
+static const struct api_call enablement_write = { "POST", "/v1/previews/enablement", product_arguments,
+	                                          .input_member = "enablement" };
+static const struct api_call generation_request = { "POST", "/v1/previews/generations/request", generation_arguments,
+	                                            .flags = API_FLAGS_DO };
+static const struct api_call mark_ready = { "POST", "/v1/previews/generations/mark", product_arguments,
+	                                    .input_member = "generation", .operation_name = "ready" };
+static const struct api_call mark_failed = { "POST", "/v1/previews/generations/mark", product_arguments,
+	                                     .input_member = "generation", .operation_name = "failed" };
 static const struct api_call artifact_show = { "GET", "/v1/artifacts/{artifact_id}", .member = "record" };
 static const struct api_call tuple_show = { "GET", "/v1/release-tuples/{context}/{channel}", .member = "record" };
 
@@ -145,6 +156,18 @@ const struct command evidence_commands[] = {
 	{ "launchplane-previews", "history", "A preview and its builds, newest first", "PREVIEW_ID", 1, show_options,
 	  api_run, &preview_history },
 	{ "launchplane-previews", "show", "One preview", "PREVIEW_ID", 1, show_options, api_run, &preview_show },
+	{ "launchplane-previews", "mark-generation-failed", "Note that a known build failed", NULL, 0, destroy_options,
+	  api_run, &mark_failed },
+	{ "launchplane-previews", "mark-generation-ready", "Note that a known build serves", NULL, 0, destroy_options,
+	  api_run, &mark_ready },
+	{ "launchplane-previews", "request-generation", "Ask for a build of a preview", NULL, 0, generation_options,
+	  api_run, &generation_request },
+	{ "launchplane-previews", "write-enablement", "Note whether a pull request wants a preview", NULL, 0,
+	  destroy_options, api_run, &enablement_write },
+	{ "launchplane-previews", "write-generation", "Write a build's record; the preview stays as it is", NULL, 0,
+	  destroy_options, api_run, &build_write },
+	{ "launchplane-previews", "write-preview", "Write a preview's record: state and pointers as given", NULL, 0,
+	  destroy_options, api_run, &preview_write },
 	{ "launchplane-previews", "write-destroyed", "Hand in that a preview was torn down", NULL, 0, write_options,
 	  api_run, &destroyed_write },
 	{ "launchplane-previews", "write-from-generation", "Hand in a preview and one of its builds", NULL, 0,

@@ -245,6 +245,11 @@ TURNED_AWAY = {
     "POST /v1/ship/execute",
     "POST /v1/ship/plan",
     "POST /v1/ship/resolve",
+    "POST /v1/previews",
+    "POST /v1/previews/enablement",
+    "POST /v1/previews/generations",
+    "POST /v1/previews/generations/mark",
+    "POST /v1/previews/generations/request",
 }
 
 

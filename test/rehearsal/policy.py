@@ -40,7 +40,7 @@ def lane_rules(product=PRODUCT, context=CONTEXT, repository=REPOSITORY):
               "odoo_config_parameter_override.write", "odoo_website_bootstrap_override.write",
               "odoo_promotion_hold.lift"],
              [product], [context]),
-        rule(["backup_gate.write", "promotion.write", "preview_generation.write", "preview_destroyed.write",
+        rule(["backup_gate.write", "promotion.write", "preview_generation.write", "preview_destroyed.write", "preview.write", "preview_enablement.write",
               "artifact.write", "inventory.write", "release_tuple.write",
               "artifact_protection.read", "ship.plan", "ship.execute", "promote.plan", "promote.execute"],
              [product], [context]),
