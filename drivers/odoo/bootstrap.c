@@ -365,7 +365,7 @@ static const struct phase phases[] = {
 	{ "environment",        "post_deploy", post_deploy_environment,      5, 1000,
 	  .help = "write the payload and its flags into the target's environment and read them back" },
 	{ "deploy",             "post_deploy", replacement_deploy,           5, 1000,
-	  .help = "ask Dokploy for a deploy, once, when the environment changed" },
+	  .help = "ask Dokploy for a deploy, once, unless web has the settings already" },
 	{ "deploy_wait",        "post_deploy", replacement_deploy_wait,      9, 1000, .limit_of = replacement_deploy_limit,
 	  .help = "find that deploy by its title and wait for its end" },
 	LANE_WORKFLOW_PHASES,

@@ -58,8 +58,9 @@ bool lane_settle_target(struct task *t, struct operation *op, int64_t timeout_s,
 
 /* ---- phases ---- */
 
+/* *unproved: no run that passed says that web has these settings. */
 static SUSPENDS bool wanted_env(struct task *t, struct operation *op, struct dokploy *d, struct target_env *env,
-                                struct dokploy_compose *live, struct err *err)
+                                struct dokploy_compose *live, bool *unproved, struct err *err)
 {
 	struct replacement_state *s = op->state;
 	struct odoo_override record;
@@ -68,6 +69,7 @@ static SUSPENDS bool wanted_env(struct task *t, struct operation *op, struct dok
 	if (!replacement_payload(t, op, INTENT_DEPLOY, &record, &found, &payload, err) || !dokploy_open(t, d, err) ||
 	    !dokploy_compose_one(t, d, s->target_id, live, err))
 		return false;
+	*unproved = payload.is_rendered && record.last_apply.status != RELEASE_PASS;
 	s->override_found = found;
 	replacement_note_payload(t, s, &payload);
 	if (target_env_overrides(t->arena, live->env, &payload, env, err))
@@ -76,18 +78,21 @@ static SUSPENDS bool wanted_env(struct task *t, struct operation *op, struct dok
 	return false;
 }
 
-/* Says whether web must be deployed anew before anything is written: a later run sees what this one wrote. */
+/* Says whether web must be deployed anew before anything is written: a later run sees what this one wrote. Dokploy's
+ * stored environment is no proof of what web has: a run may have written it and ended before its deploy did. */
 SUSPENDS enum phase_outcome post_deploy_compare(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
 	struct dokploy d;
 	struct target_env env;
 	struct dokploy_compose live;
+	bool unproved;
 	s->post_deploy_status = RELEASE_PENDING;
-	if (!wanted_env(t, op, &d, &env, &live, err))
+	if (!wanted_env(t, op, &d, &env, &live, &unproved, err))
 		return PHASE_FAILED;
-	s->skips_deploy = target_env_differences(t->arena, &env, live.env).n == 0;
-	replacement_note_bool(t, s, "environment_changed", !s->skips_deploy);
+	bool changed = target_env_differences(t->arena, &env, live.env).n > 0;
+	s->skips_deploy = !changed && !unproved;
+	replacement_note_bool(t, s, "environment_changed", changed);
 	return PHASE_DONE;
 }
 
@@ -97,9 +102,10 @@ SUSPENDS enum phase_outcome post_deploy_environment(struct task *t, struct opera
 	struct dokploy d;
 	struct target_env env;
 	struct dokploy_compose live;
+	bool unproved;
 	if (s->skips_deploy)
 		return PHASE_DONE;
-	if (!wanted_env(t, op, &d, &env, &live, err))
+	if (!wanted_env(t, op, &d, &env, &live, &unproved, err))
 		return PHASE_FAILED;
 	struct strings differing = target_env_differences(t->arena, &env, live.env);
 	if (differing.n) {
@@ -173,7 +179,7 @@ static const struct phase phases[] = {
 	{ "environment",      "apply",       post_deploy_environment,      5, 1000, .cancel = CANCEL_ANY,
 	  .help = "write the payload and its flags into the target's environment and read them back" },
 	{ "deploy",           "apply",       replacement_deploy,           5, 1000, .cancel = CANCEL_FIRST,
-	  .help = "ask Dokploy for a deploy, once, when the environment changed" },
+	  .help = "ask Dokploy for a deploy, once, unless web has the settings already" },
 	{ "deploy_wait",      "apply",       replacement_deploy_wait,      9, 1000, .limit_of = replacement_deploy_limit,
 	  .help = "find that deploy by its title and wait for its end" },
 	LANE_WORKFLOW_PHASES,

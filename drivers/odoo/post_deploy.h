@@ -1,7 +1,7 @@
 /* drivers/odoo/post_deploy.h - the operation that brings a lane's data and settings up to what runs there
  * (facts/odoo.md 8): typed overrides into the target's environment, then the data workflow in maintenance mode.
  *
- * Phases: target, environment, deploy and deploy_wait (only when the environment changed), schedule, post_deploy,
+ * Phases: target, environment, deploy and deploy_wait (unless web has the settings already), schedule, post_deploy,
  * post_deploy_wait, web. A bootstrap runs the same ones after its own. */
 #pragma once
 

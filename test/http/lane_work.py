@@ -79,3 +79,8 @@ def stored_overrides(plane, instance="testing"):
 
 def mutations(plane):
     return [seen.procedure for seen in plane.doubles.dokploy.mutations()]
+
+
+def scripts(plane):
+    """Those sent to Dokploy, in order."""
+    return [seen.sent["script"] for seen in plane.doubles.dokploy.requests if seen.procedure in ("schedule.create", "schedule.update")]

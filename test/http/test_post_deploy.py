@@ -6,7 +6,7 @@ import pytest
 from checks import assert_accepted, assert_rejected
 from cli import Cli
 from kinds import instant
-from lane_work import ASYNC, POST_DEPLOY, mutations, operated, post_deploy, post_deploy_request, put_overrides, stored_overrides
+from lane_work import ASYNC, POST_DEPLOY, mutations, operated, post_deploy, post_deploy_request, put_overrides, scripts, stored_overrides
 from rehearsal import policy as policies
 from rehearsal.lane import Lane
 from replacement import env_of, submit
@@ -36,6 +36,7 @@ def test_overrides_are_persisted_deployed_and_applied(plane, lane):
     assert env["LAUNCHPLANE_INSTANCE_OVERRIDES_REQUIRED"] == env["LAUNCHPLANE_WEBSITE_BOOTSTRAP_REQUIRED"] == "true"
     running = plane.doubles.dokploy.running(lane.compose_id)
     assert running.services["web"].env[PAYLOAD] == env[PAYLOAD]
+    assert f"{PAYLOAD}={env[PAYLOAD]}" in scripts(plane)[0]
     assert [(run.schedule, run.mode) for run in plane.doubles.dokploy.schedule_runs] == [("platform-data-workflow", "maintenance")]
     assert running.web_running
     apply = stored_overrides(plane)["last_apply"]
@@ -50,6 +51,31 @@ def test_what_is_there_already_is_not_deployed_again(plane, lane):
     assert post_deploy(plane, lane, key="second")["result"]["post_deploy_status"] == "pass"
     assert plane.doubles.dokploy.deploys(lane.compose_id) == deploys
     assert len(plane.doubles.dokploy.schedule_runs) == 2
+
+
+def running_payload(plane, lane):
+    return plane.doubles.dokploy.running(lane.compose_id).services["web"].env.get(PAYLOAD)
+
+
+@pytest.mark.parametrize("end", ["its deploy fails", "it is cancelled before its deploy"])
+def test_what_was_written_and_never_deployed_is_deployed_by_the_next_run(plane, lane, end):
+    """OVR-18, 19, 22: Dokploy's stored environment says nothing of the web that runs"""
+    put_overrides(plane)
+    if end == "its deploy fails":
+        plane.doubles.dokploy.on("POST", "compose.deploy").lie("deploy_error").times(1)
+        assert post_deploy(plane, lane)["result"]["post_deploy_status"] == "fail"
+    else:
+        rule = plane.doubles.dokploy.on("POST", "compose.update").hold_after().times(1)
+        body = post_deploy_request(lane)
+        operation_id = assert_accepted(plane.post(POST_DEPLOY, body, key="k", headers=ASYNC))["records"]["operation_id"]
+        plane.run_until(operation_id, rule.reached.is_set, "the write")
+        assert plane.post(f"/v1/operations/{operation_id}/cancel", {"reason": "drill"}).status_code in (200, 202)
+        rule.release()
+        assert plane.finish(operation_id)["error_code"] == "operation_cancelled"
+    written = live_env(plane, lane)[PAYLOAD]
+    assert running_payload(plane, lane) is None
+    assert post_deploy(plane, lane, key="second")["result"]["post_deploy_status"] == "pass"
+    assert running_payload(plane, lane) == live_env(plane, lane)[PAYLOAD] == written
 
 
 def test_without_a_record_only_the_workflow_runs(plane, lane):
@@ -219,10 +245,6 @@ def test_without_a_target_it_fails_before_the_provider(plane, doubles):
 
 
 # the overlay of one run: odoo 8.2 step 3
-
-def scripts(plane):
-    return [seen.sent["script"] for seen in plane.doubles.dokploy.requests if seen.procedure in ("schedule.create", "schedule.update")]
-
 
 def test_an_overlay_reaches_the_run_alone(plane, lane):
     body = post_deploy_request(lane)

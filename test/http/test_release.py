@@ -6,6 +6,7 @@ import pytest
 from checks import assert_accepted, assert_ok, assert_rejected
 from cli import Cli, input_file
 from evidence import inventory_of, promotion, put_tuple, tuple_rows
+from lane_work import scripts
 from rehearsal.policy import CONTEXT, PRODUCT
 from release import PROMOTE, SHIP, Product
 
@@ -54,9 +55,7 @@ def test_the_overlay_reaches_the_post_deploy_update_alone(plane, product):
     """SHIP-10, SHIP-12"""
     operation = plane.finish(product.ship(env_overlay={"ODOO_FILESTORE_PATH": "/volumes/elsewhere"}))
     assert operation["status"] == "pass", operation
-    scripts = [seen.sent["script"] for seen in plane.doubles.dokploy.requests
-               if seen.procedure in ("schedule.create", "schedule.update")]
-    assert any("/volumes/elsewhere" in script for script in scripts)
+    assert any("/volumes/elsewhere" in script for script in scripts(plane))
     assert "/volumes/elsewhere" not in plane.doubles.dokploy.compose(product.testing.compose_id)["env"]
 
 
