@@ -120,6 +120,9 @@ SUSPENDS bool replacement_payload(struct task *t, const struct operation *op, en
                                   struct err *err);
 enum workflow_intent replacement_intent(const struct replacement_state *s);
 void replacement_note_payload(struct task *t, struct replacement_state *s, const struct override_payload *payload);
+/* The same for one that goes to web or to the runner: evidence names what was sent, not what was planned. */
+void replacement_note_sent(struct task *t, struct replacement_state *s, bool found,
+                           const struct override_payload *payload);
 /* Gives the record the lane's canonical URL, and sees that its payload can be built. */
 SUSPENDS bool replacement_prepare_override(struct task *t, struct operation *op, const char *label, struct err *err);
 /* Target, addresses and time limits of the lane. */

@@ -146,6 +146,13 @@ void replacement_note_payload(struct task *t, struct replacement_state *s, const
 	                      map_get(&payload->env, WEBSITE_REQUIRED_KEY) != NULL);
 }
 
+void replacement_note_sent(struct task *t, struct replacement_state *s, bool found,
+                           const struct override_payload *payload)
+{
+	s->override_found = found;
+	replacement_note_payload(t, s, payload);
+}
+
 enum workflow_intent replacement_intent(const struct replacement_state *s)
 {
 	return s->data_restore ? INTENT_RESTORE : INTENT_DEPLOY;
@@ -415,6 +422,7 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 		err_set(err, &E_operation_blocked, "the manifest of artifact %s is gone", s->artifact_id);
 		return PHASE_FAILED;
 	}
+	replacement_note_sent(t, s, found, &payload);
 	route_evidence_add(t->arena, "pre_deploy_", live.compose_file, &s->hosts, &s->runtime_source);
 	note_converted(t, op, &d, "converted_");
 	const struct target_env_wish wish = { .live_env = live.env,

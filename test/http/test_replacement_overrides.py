@@ -1,11 +1,14 @@
 """Typed Odoo settings on their way into a replacement, and the destructive restore. odoo 4.5, 4.7, 9."""
 import base64
+import hashlib
 import json
 
 import pytest
 
+from checks import assert_accepted
+from lane_work import scripts
 from rehearsal.lane import Lane
-from replacement import deployment_of, env_of, replace
+from replacement import deployment_of, env_of, replace, submit
 
 RECORD = {
     "schema_version": 1, "context": "shop", "instance": "testing", "apply_on": ["deploy", "promotion"],
@@ -55,6 +58,14 @@ def test_the_payload_and_its_flags_reach_the_running_web(plane, lane):
     assert result["post_deploy_override_payload_rendered"] is True
     assert result["post_deploy_website_bootstrap_included"] is True
     assert (result["post_deploy_override_status"], result["post_deploy_override_count"]) == ("pass", 2)
+    sent = env["ODOO_INSTANCE_OVERRIDES_PAYLOAD_B64"]
+    sha256 = hashlib.sha256(base64.b64decode(sent)).hexdigest()
+    record = deployment_of(plane, operation)
+    assert result["post_deploy_override_evidence"]["payload_sha256"] == sha256
+    assert record["post_deploy_update"]["evidence"]["payload_sha256"] == sha256
+    assert record["runtime_source"]["runtime_override_payload_sha256"] == sha256
+    assert record["post_deploy_update"]["evidence"]["schedule_id"]
+    assert f"ODOO_INSTANCE_OVERRIDES_PAYLOAD_B64={sent}" in scripts(plane)[-1]
 
 
 def test_the_markers_confirm_the_override(plane, lane):
@@ -119,7 +130,6 @@ def test_a_secret_is_sent_as_a_reference_to_a_key_the_target_has(plane, lane):
     sent = payload_of(env)["config_parameters"][0]["value"]
     assert sent == {"source": "secret_binding", "secret_binding_id": binding, "environment_variable": key}
     assert env[key] == secret
-
 
 def test_a_secret_the_target_would_not_have_stops_the_job(plane, lane):
     """odoo 4.5 order 4"""
