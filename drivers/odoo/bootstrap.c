@@ -157,7 +157,7 @@ static SUSPENDS enum phase_outcome proof(struct task *t, struct operation *op, s
 	struct replacement_reading reading;
 	bool has_passed_gate;
 	contract_defaults(t->arena, &replacement_order_contract, order);
-	order->product = r->product;
+	order->product = op->product;
 	order->instance = r->instance;
 	order->verify_health = r->verify_health;
 	order->verify_canonical = r->verify_canonical;

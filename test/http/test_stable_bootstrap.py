@@ -4,6 +4,7 @@ import pytest
 from checks import assert_accepted, assert_ok, assert_rejected
 from lane_work import (BOOTSTRAP, PHRASE, bootstrap, bootstrap_request, mutations, policies, put_overrides, stored_overrides,
                        submit_bootstrap)
+from rehearsal import policy as policy_texts
 from rehearsal.lane import Lane
 from replacement import deployment_of, inventory_of, submit
 
@@ -208,6 +209,24 @@ def test_the_lane_is_reserved_against_both_kinds(plane, lane):
     assert plane.finish(operation_id)["status"] == "pass"
     assert submit_bootstrap(plane, lane) == operation_id
     assert plane.finish(submit(plane, lane, key="replace"))["status"] == "pass"
+
+
+@pytest.mark.policy(policy_texts.render(github_actions=[
+    *policy_texts.lane_rules(),
+    policy_texts.workflow_rule(["odoo_stable_bootstrap.execute", "operations.read"], ["odoo"], ["shop"])]))
+def test_the_drivers_own_name_stands_for_the_owner_of_the_lane(plane, lane):
+    """BOOT-01, odoo 1.2 step 2: the lane is reserved under the product's name, and its profile is the one that allows it"""
+    rule = plane.doubles.dokploy.on("GET", "compose.one").hold_before().times(1)
+    operation_id = submit(plane, lane)
+    assert rule.reached.wait(20)
+    body = {**bootstrap_request(lane, product="odoo"), "product": "odoo"}
+    busy = assert_rejected(plane.post(BOOTSTRAP, body, key="k"), 409, "odoo_stable_bootstrap_operation_active")
+    assert busy["operation"]["operation_id"] == operation_id
+    rule.release()
+    plane.finish(operation_id)
+    accepted = assert_accepted(plane.post(BOOTSTRAP, body, key="k"))
+    operation = plane.finish(accepted["records"]["odoo_stable_bootstrap_operation_id"])
+    assert (operation["status"], operation["result"]["product"]) == ("pass", lane.product), operation
 
 
 def test_a_later_replacement_keeps_the_history(plane, lane):
