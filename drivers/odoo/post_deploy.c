@@ -70,7 +70,7 @@ static SUSPENDS bool wanted_env(struct task *t, struct operation *op, struct dok
 	    !dokploy_compose_one(t, d, s->target_id, live, err))
 		return false;
 	*unproved = payload.is_rendered && record.last_apply.status != RELEASE_PASS;
-	replacement_note_sent(t, s, found, &payload);
+	replacement_note_web(t, s, found, &payload);
 	if (target_env_overrides(t->arena, live->env, &payload, env, err))
 		return true;
 	s->override_status = RELEASE_FAIL;

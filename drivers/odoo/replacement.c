@@ -67,6 +67,7 @@ static const struct field state_fields[] = {
 	F_BOOL(replacement_state, override_website, 0),
 	F_INT(replacement_state, override_count, 0),
 	F_STR(replacement_state, override_sha256, 0),
+	F_STR(replacement_state, override_in_web, 0),
 	F_MAP(replacement_state, override_evidence, 0),
 	F_STRINGS(replacement_state, required_keys, 0),
 	F_OBJECT(replacement_state, workflow, 0, &host_run_contract),

@@ -64,6 +64,7 @@ struct replacement_state {
 	bool override_found, override_rendered, override_website;
 	int64_t override_count;
 	const char *override_sha256;
+	const char *override_in_web; /* what web gets: a payload's mark; "": not known, the operation is older than it */
 	struct text_map override_evidence;
 	struct strings required_keys; /* that the workflow's container must have */
 	struct host_run workflow;
@@ -120,9 +121,13 @@ SUSPENDS bool replacement_payload(struct task *t, const struct operation *op, en
                                   struct err *err);
 enum workflow_intent replacement_intent(const struct replacement_state *s);
 void replacement_note_payload(struct task *t, struct replacement_state *s, const struct override_payload *payload);
-/* The same for one that goes to web or to the runner: evidence names what was sent, not what was planned. */
-void replacement_note_sent(struct task *t, struct replacement_state *s, bool found,
-                           const struct override_payload *payload);
+/* The same for one that goes into the target's environment: evidence names what was sent, not what was planned. */
+void replacement_note_web(struct task *t, struct replacement_state *s, bool found,
+                          const struct override_payload *payload);
+/* The same for one that goes to the runner. E_conflict when it is not what web got (OVR-20): somebody changed the
+ * settings in between. A bootstrap's own run comes before web gets anything. */
+bool replacement_note_runner(struct task *t, struct replacement_state *s, bool found,
+                             const struct override_payload *payload, enum workflow_mode mode, struct err *err);
 /* Gives the record the lane's canonical URL, and sees that its payload can be built. */
 SUSPENDS bool replacement_prepare_override(struct task *t, struct operation *op, const char *label, struct err *err);
 /* Target, addresses and time limits of the lane. */

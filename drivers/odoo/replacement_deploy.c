@@ -146,11 +146,28 @@ void replacement_note_payload(struct task *t, struct replacement_state *s, const
 	                      map_get(&payload->env, WEBSITE_REQUIRED_KEY) != NULL);
 }
 
-void replacement_note_sent(struct task *t, struct replacement_state *s, bool found,
-                           const struct override_payload *payload)
+static const char *mark_of(const struct override_payload *payload)
+{
+	return payload->is_rendered ? payload->sha256 : "none";
+}
+
+void replacement_note_web(struct task *t, struct replacement_state *s, bool found,
+                          const struct override_payload *payload)
 {
 	s->override_found = found;
+	s->override_in_web = mark_of(payload);
 	replacement_note_payload(t, s, payload);
+}
+
+bool replacement_note_runner(struct task *t, struct replacement_state *s, bool found,
+                             const struct override_payload *payload, enum workflow_mode mode, struct err *err)
+{
+	if (mode != WORKFLOW_BOOTSTRAP && s->override_in_web[0] && strcmp(s->override_in_web, mark_of(payload)) != 0)
+		return err_set(err, &E_conflict,
+		               "The lane's settings were changed while they were being applied: submit again");
+	s->override_found = found;
+	replacement_note_payload(t, s, payload);
+	return true;
 }
 
 enum workflow_intent replacement_intent(const struct replacement_state *s)
@@ -422,7 +439,7 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 		err_set(err, &E_operation_blocked, "the manifest of artifact %s is gone", s->artifact_id);
 		return PHASE_FAILED;
 	}
-	replacement_note_sent(t, s, found, &payload);
+	replacement_note_web(t, s, found, &payload);
 	route_evidence_add(t->arena, "pre_deploy_", live.compose_file, &s->hosts, &s->runtime_source);
 	note_converted(t, op, &d, "converted_");
 	const struct target_env_wish wish = { .live_env = live.env,

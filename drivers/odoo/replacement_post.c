@@ -32,7 +32,8 @@ bool lane_workflow_script(struct task *t, struct operation *op, struct host *h, 
 		return false;
 	if (!has_target)
 		return err_set(err, &E_operation_blocked, "the target record of the lane is gone");
-	replacement_note_sent(t, s, found, &payload);
+	if (!replacement_note_runner(t, s, found, &payload, mode, err))
+		return false;
 	env_text_parse(t->arena, h->live.env, &live);
 	lane_workflow_env(t, op, &live, &env);
 	bool stale = h->row && data_workflow_lock_is_stale(t->arena, &h->row->deployments);

@@ -78,6 +78,36 @@ def test_what_was_written_and_never_deployed_is_deployed_by_the_next_run(plane, 
     assert running_payload(plane, lane) == live_env(plane, lane)[PAYLOAD] == written
 
 
+def setting_written(plane, lane):
+    return plane.post("/v1/odoo-overrides/config-parameters",
+                      {"context": lane.context, "instance": lane.instance, "key": "late.one", "value": "late"})
+
+
+@pytest.mark.parametrize("before, held", [
+    ("settings", ("POST", "compose.deploy")), ("settings that are deployed", ("GET", "schedule.list")), ("none", ("GET", "schedule.list")),
+])
+def test_a_setting_written_between_web_and_the_runner_is_a_conflict(plane, lane, before, held):
+    """OVR-20: both get the same payload, or the run does not pass"""
+    if before != "none":
+        put_overrides(plane)
+    if before == "settings that are deployed":
+        post_deploy(plane, lane, key="earlier")
+    runs = len(plane.doubles.dokploy.schedule_runs)
+    rule = plane.doubles.dokploy.on(*held).hold_before().times(1)
+    body = post_deploy_request(lane)
+    operation_id = assert_accepted(plane.post(POST_DEPLOY, body, key="k", headers=ASYNC))["records"]["operation_id"]
+    plane.run_until(operation_id, rule.reached.is_set, "the call")
+    assert_accepted(setting_written(plane, lane))
+    rule.release()
+    operation = plane.finish(operation_id)
+    assert (operation["status"], operation["error_code"]) == ("fail", "conflict"), operation
+    assert "submit again" in operation["error_message"]
+    assert len(plane.doubles.dokploy.schedule_runs) == runs
+    assert post_deploy(plane, lane, key="again")["result"]["post_deploy_status"] == "pass"
+    assert running_payload(plane, lane) == live_env(plane, lane)[PAYLOAD]
+    assert f"{PAYLOAD}={running_payload(plane, lane)}" in scripts(plane)[-1]
+
+
 def test_without_a_record_only_the_workflow_runs(plane, lane):
     result = post_deploy(plane, lane)["result"]
     assert (result["post_deploy_status"], result["override_status"]) == ("pass", "skipped")

@@ -68,6 +68,49 @@ def test_the_payload_and_its_flags_reach_the_running_web(plane, lane):
     assert f"ODOO_INSTANCE_OVERRIDES_PAYLOAD_B64={sent}" in scripts(plane)[-1]
 
 
+@pytest.mark.parametrize("at", ["the plan is made", "the environment is written"])
+def test_a_setting_written_meanwhile_reaches_web_and_the_runner_or_neither(plane, lane, at):
+    """OVR-20; odoo 9.3: evidence names what was sent"""
+    put(plane)
+    call = ("GET", "compose.one") if at == "the plan is made" else ("POST", "compose.deploy")
+    rule = plane.doubles.dokploy.on(*call).after(1 if at == "the plan is made" else 0).hold_before().times(1)
+    operation_id = submit(plane, lane)
+    plane.run_until(operation_id, rule.reached.is_set, "the call")
+    assert_accepted(plane.post("/v1/odoo-overrides/config-parameters",
+                               {"context": "shop", "instance": "testing", "key": "late.one", "value": "late"}))
+    rule.release()
+    operation = plane.finish(operation_id)
+    if at == "the environment is written":
+        assert (operation["status"], operation["error_code"]) == ("fail", "conflict"), operation
+        assert "submit again" in operation["error_message"]
+        assert plane.doubles.dokploy.schedule_runs == []
+        operation = replace(plane, lane, key="again")
+    assert operation["status"] == "pass", operation
+    sent = live_env(plane, lane)["ODOO_INSTANCE_OVERRIDES_PAYLOAD_B64"]
+    assert "late.one" in [row["key"] for row in payload_of(live_env(plane, lane))["config_parameters"]]
+    evidence = operation["result"]["post_deploy_override_evidence"]
+    assert evidence["payload_sha256"] == hashlib.sha256(base64.b64decode(sent)).hexdigest()
+    assert operation["result"]["post_deploy_override_count"] == 3
+    assert f"ODOO_INSTANCE_OVERRIDES_PAYLOAD_B64={sent}" in scripts(plane)[-1]
+
+
+@pytest.mark.parametrize("in_web, status", [("", "pass"), ("none", "fail")])
+def test_an_operation_that_is_older_than_the_comparison_goes_on(plane, lane, in_web, status):
+    """In flight across an upgrade it does not say what web got, and the runner gets what there is; "none" is a word on it."""
+    put(plane)
+    rule = plane.doubles.dokploy.on("GET", "schedule.list").hold_before().times(1)
+    operation_id = submit(plane, lane)
+    plane.run_until(operation_id, rule.reached.is_set, "the schedule")
+    plane.kill()
+    rule.release()
+    state = """state::jsonb || '{"override_in_web": "none"}'""" if in_web else "state::jsonb - 'override_in_web'"
+    changed = plane.query(f"UPDATE launchplane_operations SET state = ({state})::json WHERE operation_id = %s"
+                          " RETURNING state::jsonb ? 'override_in_web' AS told", operation_id)
+    assert changed == [{"told": bool(in_web)}]
+    plane.start()
+    assert plane.finish(operation_id)["status"] == status
+
+
 def test_the_markers_confirm_the_override(plane, lane):
     put(plane)
     evidence = deployment_of(plane, replace(plane, lane))["post_deploy_update"]["evidence"]
@@ -130,6 +173,7 @@ def test_a_secret_is_sent_as_a_reference_to_a_key_the_target_has(plane, lane):
     sent = payload_of(env)["config_parameters"][0]["value"]
     assert sent == {"source": "secret_binding", "secret_binding_id": binding, "environment_variable": key}
     assert env[key] == secret
+
 
 def test_a_secret_the_target_would_not_have_stops_the_job(plane, lane):
     """odoo 4.5 order 4"""
