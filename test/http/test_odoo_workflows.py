@@ -51,6 +51,17 @@ def test_a_workflow_is_thin(name):
     assert all(value["type"] in ("string", "number", "boolean", "choice") and value["description"] for value in trigger(name)["inputs"].values())
 
 
+def test_all_inputs_of_a_config_parameter_are_given():
+    """OVR-12, 13, 14: nothing in the workflow stands for a product; the key is a choice of one"""
+    inputs = trigger("odoo-config-parameter-override")["inputs"]
+    assert set(inputs) == {"product", "context", "instance", "key", "value"}
+    assert all(value["required"] is True for value in inputs.values())
+    assert [key for key, value in inputs.items() if "default" in value] == ["key"]
+    assert inputs["key"]["options"] == ["web.base.url"]
+    asking, = [step for step in steps(load("odoo-config-parameter-override")) if step.get("id") == "ask"]
+    assert asking["env"] == {name.upper(): f"${{{{ inputs.{name} }}}}" for name in inputs}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_called_routes_are_the_services(name):
     called = set(re.findall(r"/v1/[a-z/-]+[a-z]", "\n".join(step.get("run", "") for step in steps(load(name)))))
@@ -270,7 +281,7 @@ def test_wrong_words_are_told(tmp_path, words):
 
 def ask(name, plane, lane, directory, **env):
     with Minter(plane.token) as minter:
-        return run(name, "ask", directory, SERVICE_URL=plane.url, PRODUCT=lane.product, CONTEXT=lane.context, **{**minter.env, **env})
+        return run(name, "ask", directory, SERVICE_URL=plane.url, **{"PRODUCT": lane.product, "CONTEXT": lane.context, **minter.env, **env})
 
 
 def while_time_passes(plane, work):
@@ -335,6 +346,8 @@ def test_a_canonical_address_is_written(plane, lane, tmp_path):
     assert code == 0, said
     code, _, said = ask("odoo-config-parameter-override", plane, lane, tmp_path, INSTANCE="testing", KEY="other.key", VALUE="x")
     assert code == 1 and "::error::" in said
+    code, _, said = ask("odoo-config-parameter-override", plane, lane, tmp_path, PRODUCT="", INSTANCE="testing", KEY="web.base.url", VALUE="x")
+    assert code == 1 and "product" in said
 
 
 @needs_tools
