@@ -205,25 +205,6 @@ bool odoo_override_needs_binding(const char *name)
 	return false;
 }
 
-bool odoo_override_check_write(struct arena *a, const struct odoo_override *o, struct err *err)
-{
-	for (size_t i = 0; i < o->config_parameters.n; i++) {
-		const struct override_config_parameter *p = &o->config_parameters.v[i];
-		if (p->value.source == OVERRIDE_LITERAL && odoo_override_needs_binding(p->key))
-			return contract_fail(a, err, "", arena_printf(a, "config_parameters[%zu].value", i),
-			                     "must be a secret_binding: %s is named like a secret", p->key);
-	}
-	for (size_t i = 0; i < o->addon_settings.n; i++) {
-		const struct override_addon_setting *s = &o->addon_settings.v[i];
-		/* A shop's address is called a key and must be readable: protected shops are refused by it. */
-		bool is_shop_url = strcmp(s->addon, "shopify") == 0 && strcmp(s->setting, "shop_url_key") == 0;
-		if (s->value.source == OVERRIDE_LITERAL && !is_shop_url && odoo_override_needs_binding(s->setting))
-			return contract_fail(a, err, "", arena_printf(a, "addon_settings[%zu].value", i),
-			                     "must be a secret_binding: %s is named like a secret", s->setting);
-	}
-	return true;
-}
-
 /* ---- environment keys ---- */
 
 /* Upper case, '.' as two underscores; '-' as one where dash allows it. */

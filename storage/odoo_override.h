@@ -58,8 +58,6 @@ extern const struct contract odoo_override_contract;
 bool odoo_override_applies_on(const struct odoo_override *o, enum override_phase phase);
 /* A name with a part PASSWORD, TOKEN, SECRET or KEY between '.', '-' and '_', in any case: it demands a binding. */
 bool odoo_override_needs_binding(const char *name);
-/* Refuses plain values of such names, for a new write. */
-bool odoo_override_check_write(struct arena *a, const struct odoo_override *o, struct err *err);
 /* The environment keys of secret values. NULL when the name cannot become one. */
 char *override_parameter_key(struct arena *a, const char *key);
 char *override_setting_key(struct arena *a, const char *addon, const char *setting);

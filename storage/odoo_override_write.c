@@ -65,6 +65,7 @@ static bool check_value(struct arena *a, void *record, const char *path, struct 
 		return contract_fail(a, err, path, "value", "or secret_binding_id is needed, one of them");
 	if (o->value && (o->value->type == JSON_ARRAY || o->value->type == JSON_OBJECT))
 		return contract_fail(a, err, path, "value", "must be a string, a number or a boolean");
+	/* A shop's address is called a key and must be readable: protected shops are refused by it. */
 	if (o->value && odoo_override_needs_binding(name) &&
 	    (!o->addon || strcmp(o->addon, "shopify") != 0 || strcmp(o->setting, "shop_url_key") != 0))
 		return contract_fail(

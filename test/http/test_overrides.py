@@ -95,6 +95,14 @@ def test_names_like_secrets_need_a_binding(plane, lane, path, body):
     assert_rejected(operator(plane, path, **body, value=1, secret_binding_id="binding-7"), 400, "invalid_request", "value")
 
 
+def test_a_shops_address_is_plain_text_though_it_is_called_a_key(plane, lane):
+    """odoo 9.4: it must be a literal, so that protected shops can be refused"""
+    assert_accepted(operator(plane, "addon-settings", addon="shopify", setting="shop_url_key", value="x"))
+    assert stored_overrides(plane)["addon_settings"][0]["value"]["value"] == "x"
+    for body in ({"addon": "other", "setting": "shop_url_key"}, {"addon": "shopify", "setting": "webhook_key"}):
+        assert_rejected(operator(plane, "addon-settings", **body, value="x"), 400, "invalid_request", "value")
+
+
 def test_list_and_show_tell_keys_and_counts_but_no_values(plane, lane):
     """OVR-04 to 06"""
     plane.secrets += ["literal-nobody-may-see", "binding-nobody-may-see"]

@@ -90,14 +90,6 @@ static void a_name_like_a_secrets_demands_a_binding(void **state)
 	};
 	for (size_t i = 0; i < countof(cases); i++)
 		assert_int_equal(odoo_override_needs_binding(cases[i].name), cases[i].is_secret);
-	struct odoo_override *o = record("\"addon_settings\":[{\"addon\":\"authentik\",\"setting\":\"client_secret\","
-	                                 "\"value\":{\"source\":\"literal\",\"value\":\"hunter2\"}}]");
-	assert_false(odoo_override_check_write(a, o, &err));
-	assert_string_equal(err.field, "addon_settings[0].value");
-	assert_null(strstr(err.message, "hunter2"));
-	o = record("\"addon_settings\":[{\"addon\":\"shopify\",\"setting\":\"shop_url_key\","
-	           "\"value\":{\"source\":\"literal\",\"value\":\"x\"}}]");
-	assert_true(odoo_override_check_write(a, o, &err));
 }
 
 static void the_payload_is_sorted_json_and_names_secrets_by_their_key(void **state)
