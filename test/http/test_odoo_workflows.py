@@ -354,6 +354,8 @@ def test_a_canonical_address_is_written(plane, lane, tmp_path):
 def test_a_bootstrap_that_is_not_allowed_fails(plane, lane, tmp_path):
     code, _, said = while_time_passes(plane, lambda: ask("odoo-stable-bootstrap", plane, lane, tmp_path, INSTANCE="testing", CONFIRMATION="yes"))
     assert code != 0, said
+    ended = json.loads((tmp_path / "artifact/answer.json").read_text())["operation"]           # BOOT-24
+    assert (ended["status"], ended["error_code"]) == ("fail", "operation_blocked"), ended
 
 
 @needs_tools

@@ -173,6 +173,7 @@ def test_a_secret_is_sent_as_a_reference_to_a_key_the_target_has(plane, lane):
     sent = payload_of(env)["config_parameters"][0]["value"]
     assert sent == {"source": "secret_binding", "secret_binding_id": binding, "environment_variable": key}
     assert env[key] == secret
+    assert key in scripts(plane)[-1] and not [script for script in scripts(plane) if secret in script]      # OVR-27, 29
 
 
 def test_a_secret_the_target_would_not_have_stops_the_job(plane, lane):

@@ -117,6 +117,19 @@ def test_dokploys_own_name_must_be_the_expected_one(plane, lane):
     assert mutations(plane) == []
 
 
+def test_a_target_renamed_before_the_run_is_left_alone(plane, lane):
+    """BOOT-13: the name is looked at once more right before the run"""
+    rule = plane.doubles.dokploy.on("GET", "compose.one").after(1).hold_before().times(1)
+    operation_id = submit_bootstrap(plane, lane)
+    plane.run_until(operation_id, rule.reached.is_set, "the second look")
+    plane.doubles.dokploy.state.composes[lane.compose_id]["name"] = "renamed-by-hand"
+    rule.release()
+    operation = plane.finish(operation_id)
+    assert (operation["status"], operation["error_code"]) == ("fail", "operation_blocked"), operation
+    assert "own name of the target changed" in operation["error_message"]
+    assert mutations(plane) == []
+
+
 def test_the_live_target_must_expose_the_expected_domains(plane, lane):
     for row in plane.doubles.dokploy.state.domains.values():
         row["host"] = "elsewhere.example.com"
