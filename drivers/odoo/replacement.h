@@ -64,7 +64,8 @@ struct replacement_state {
 	bool override_found, override_rendered, override_website;
 	int64_t override_count;
 	const char *override_sha256;
-	const char *override_in_web; /* what web gets: a payload's mark; "": not known, the operation is older than it */
+	const char
+	        *override_in_web; /* what web gets: a payload's mark; "": not known, the operation is older than it */
 	struct text_map override_evidence;
 	struct strings required_keys; /* that the workflow's container must have */
 	struct host_run workflow;
