@@ -128,6 +128,8 @@ void preview_inputs_of(const struct preview_apply *r, int64_t pr_number, struct 
 /* <product>-<slug>, cut to what Dokploy takes: how an isolated preview's compose service is called. */
 const char *preview_compose_name(struct arena *a, const char *product, const char *slug);
 bool preview_is_staged(const struct product_profile *p);
+/* Whether previews borrow the target of this lane: what they leave on it is no part of the lane. */
+bool preview_is_staged_on(const struct product_profile *p, const char *instance);
 
 /* ---- looking: preview_inventory.c ---- */
 

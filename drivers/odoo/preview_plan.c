@@ -196,6 +196,11 @@ bool preview_is_staged(const struct product_profile *p)
 	return p->preview.data_transport_mode == TRANSPORT_BOOTSTRAP;
 }
 
+bool preview_is_staged_on(const struct product_profile *p, const char *instance)
+{
+	return preview_is_staged(p) && strcmp(p->preview.template_instance, instance) == 0;
+}
+
 bool preview_read(struct task *t, const struct preview_inputs *in, bool must_see, struct preview_reading *r,
                   struct err *err)
 {

@@ -7,6 +7,7 @@
 #include "drivers/dokploy/domain_route.h"
 #include "drivers/dokploy/env_text.h"
 #include "drivers/odoo/compose_file.h"
+#include "drivers/odoo/preview.h"
 #include "drivers/odoo/replacement.h"
 #include "drivers/odoo/route_evidence.h"
 #include "drivers/odoo/target_env.h"
@@ -396,6 +397,25 @@ static bool workflow_can_run(struct task *t, const struct operation *op, const s
 	                             app_name, &no_shops, false, &ignored, err);
 }
 
+/* The keys that a preview staged on this target has set to its own address. */
+static SUSPENDS bool keys_of_staged_preview(struct task *t, const struct operation *op, struct strings *keys,
+                                            struct err *err)
+{
+	struct product_profile profile;
+	bool found;
+	*keys = (struct strings){ 0 };
+	if (!replacement_read_profile(t, replacement_order(op), &profile, &found, err))
+		return false;
+	if (!found || !preview_is_staged_on(&profile, op->instance))
+		return true;
+	const struct strings *lists[] = { &profile.preview.preview_url_env_keys,
+		                          &profile.preview.preview_domain_env_keys };
+	for (size_t k = 0; k < countof(lists); k++)
+		for (size_t i = 0; i < lists[k]->n; i++)
+			strings_add(t->arena, keys, lists[k]->v[i]);
+	return true;
+}
+
 SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
@@ -405,8 +425,9 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 	struct artifact_manifest manifest;
 	struct dokploy d;
 	struct dokploy_compose live;
+	struct strings dropped;
 	bool found, has_manifest;
-	if (!lane_runtime(t, op, &runtime, err) ||
+	if (!lane_runtime(t, op, &runtime, err) || !keys_of_staged_preview(t, op, &dropped, err) ||
 	    !replacement_payload(t, op, replacement_intent(s), &record, &found, &payload, err) ||
 	    !read_manifest(t, s->artifact_id, &manifest, &has_manifest, err) || !dokploy_open(t, &d, err) ||
 	    !dokploy_compose_one(t, &d, s->target_id, &live, err))
@@ -424,7 +445,8 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 		                              .context = op->context,
 		                              .instance = op->instance,
 		                              .image_reference = s->image_reference,
-		                              .identity = s->identity };
+		                              .identity = s->identity,
+		                              .dropped = &dropped };
 	struct target_env env;
 	if (!target_env_build(t->arena, &wish, &env, err))
 		return PHASE_FAILED;

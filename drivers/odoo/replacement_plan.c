@@ -4,6 +4,7 @@
 #include "drivers/dokploy/deployment_watch.h"
 #include "drivers/dokploy/env_text.h"
 #include "drivers/odoo/compose_file.h"
+#include "drivers/odoo/preview.h"
 #include "drivers/odoo/target_env.h"
 #include "storage/codes.h"
 #include "storage/runtime_environment.h"
@@ -508,6 +509,16 @@ static void add_host(struct arena *a, struct strings *hosts, const char *host)
 		strings_add(a, hosts, host);
 }
 
+/* Of a preview that is staged on this target: the lane inherits nothing of it (facts/odoo.md 15.4). */
+static bool is_of_preview(const struct planner *p, const char *host)
+{
+	const struct product_profile *profile = p->facts->profile;
+	const struct lane *lane = p->plan->lane;
+	return preview_is_staged_on(profile, lane->instance) &&
+	       preview_host_is_of(p->a, profile->preview.slug_template, host) &&
+	       !(p->facts->target && preview_host_is_stable(p->facts->target, lane, host));
+}
+
 static void read_hosts(struct planner *p)
 {
 	const struct dokploy_domains *rows = p->facts->domains ? p->facts->domains
@@ -515,8 +526,12 @@ static void read_hosts(struct planner *p)
 	                                                       : NULL;
 	for (size_t i = 0; rows && i < rows->n; i++)
 		add_host(p->a, &p->live_hosts, rows->v[i].host);
-	p->plan->hosts = p->live_hosts;
-	for (size_t i = 0; p->live_hosts.n == 0 && p->facts->target && i < p->facts->target->domains.n; i++)
+	for (size_t i = 0; i < p->live_hosts.n; i++)
+		if (!is_of_preview(p, p->live_hosts.v[i]))
+			add_host(p->a, &p->plan->hosts, p->live_hosts.v[i]);
+	if (p->plan->hosts.n || !p->facts->target)
+		return;
+	for (size_t i = 0; i < p->facts->target->domains.n; i++)
 		add_host(p->a, &p->plan->hosts, p->facts->target->domains.v[i]);
 }
 

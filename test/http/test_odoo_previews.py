@@ -8,7 +8,7 @@ from cli import Cli
 from preview import APPLY, INPUTS, INVENTORY, Previews
 from rehearsal.waiting import wait_until
 from replacement import APPLY as REPLACE
-from replacement import env_of
+from replacement import env_of, plan, replace
 
 
 @pytest.fixture
@@ -628,6 +628,43 @@ def test_a_staged_preview_borrows_the_template_and_gives_back_only_its_domain(pl
     assert lane.compose_id in staged.dokploy.state.composes
     assert staged.dokploy.sent("POST", "compose.delete") == []
     assert staged.records()[7]["state"] == "destroyed"
+
+
+def test_the_lane_inherits_nothing_of_a_staged_preview(plane, lane, staged):
+    """PREV-62: its host and its address go with it, also while it is up; its domain is its own matter"""
+    assert staged.refresh()["status"] == "pass"
+    plane.pass_time(seconds=5)
+    before = staged.dokploy.domains_of(lane.compose_id)
+    assert sorted(row["host"] for row in before) == ["pr-7.previews.example.com", lane.host]
+    assert "ODOO_PREVIEW_DOMAIN" in env_of(staged.dokploy.compose(lane.compose_id)["env"])
+    shown = plan(plane, lane)
+    assert shown["expected_domain_hosts"] == [lane.host]
+    assert shown["current_target"]["domain_hosts"] == ["pr-7.previews.example.com", lane.host]
+    operation = replace(plane, lane)
+    assert operation["status"] == "pass", operation
+    row = staged.dokploy.compose(lane.compose_id)
+    assert "pr-7" not in row["composeFile"] and lane.host in row["composeFile"]
+    env = env_of(row["env"])
+    assert "ODOO_PREVIEW_URL" not in env and "ODOO_PREVIEW_DOMAIN" not in env and env["LEGACY_SETTING"] == "kept as it is"
+    assert staged.dokploy.domains_of(lane.compose_id) == before
+
+
+def test_a_lane_with_a_staged_previews_domain_alone_goes_by_its_record(plane, lane, staged):
+    (row,) = staged.dokploy.domains_of(lane.compose_id)
+    staged.dokploy.state.domains[row["domainId"]]["host"] = "PR-7.previews.example.com"
+    assert plan(plane, lane)["expected_domain_hosts"] == [lane.host]
+
+
+def test_a_lanes_own_host_stays_however_much_it_looks_like_a_previews(plane, lane, staged):
+    """Stable is what the target's record names; other lanes' targets carry no preview at all."""
+    staged.dokploy.add_domain(lane.compose_id, "pr-3.example.com", https=True, port=8069)
+    assert plan(plane, lane)["expected_domain_hosts"] == [lane.host]
+    plane.query("UPDATE launchplane_dokploy_targets SET payload = (payload::jsonb || %s::jsonb)::json",
+                json.dumps({"domains": [lane.host, "pr-3.example.com"]}))
+    assert sorted(plan(plane, lane)["expected_domain_hosts"]) == ["pr-3.example.com", lane.host]
+    staged.prepare(template_instance="prod")
+    plane.query("UPDATE launchplane_dokploy_targets SET payload = (payload::jsonb || %s::jsonb)::json", json.dumps({"domains": [lane.host]}))
+    assert sorted(plan(plane, lane)["expected_domain_hosts"]) == ["pr-3.example.com", lane.host]
 
 
 def test_the_staged_compose_file_is_as_agreed(plane, lane, staged):
