@@ -45,8 +45,7 @@ void replacement_settle_lane(struct task *t, struct replacement_state *s, const 
 	s->base_url = readiness_base_url(t->arena,
 	                                 r->lane->base_url[0] ? r->lane->base_url : first_host_url(t->arena, hosts));
 	s->health_url = readiness_health_url(t->arena, s->base_url, r->lane->health_url, r->profile.health_path);
-	const char *preview = map_get(&r->runtime, "LAUNCHPLANE_PREVIEW_BASE_URL");
-	const char *scheme = preview ? strstr(preview, "://") : NULL;
+	const char *scheme = strstr(r->preview_base_url, "://");
 	s->preview_host = scheme ? arena_strndup(t->arena, scheme + 3, strcspn(scheme + 3, "/:")) : "";
 	s->requires_identity = lane_requires_runtime_identity(r->lane);
 }

@@ -649,6 +649,17 @@ def test_the_lane_inherits_nothing_of_a_staged_preview(plane, lane, staged):
     assert staged.dokploy.domains_of(lane.compose_id) == before
 
 
+@pytest.mark.parametrize("names_it", [True, False])
+def test_a_lanes_page_that_still_leads_to_a_preview_does_not_pass(plane, lane, previews, names_it):
+    """TREP-35, odoo 10.2: where previews live stands in their own context, not in the lane's"""
+    lane.doubles.odoo.face(lane.host).page_extra = f'<a href="https://pr-7.{"previews" if names_it else "other"}.example.com">'
+    operation = replace(plane, lane)
+    assert operation["status"] == ("fail" if names_it else "pass"), operation
+    assert operation["result"]["canonical_status"] == operation["status"]
+    probe = {probe["probe"]: probe for probe in operation["result"]["verification_evidence"]["probes"]}["canonical"]
+    assert (probe["status"], probe["failure_class"]) == (operation["status"], "stale_preview_marker" if names_it else "")
+
+
 def test_a_lane_with_a_staged_previews_domain_alone_goes_by_its_record(plane, lane, staged):
     (row,) = staged.dokploy.domains_of(lane.compose_id)
     staged.dokploy.state.domains[row["domainId"]]["host"] = "PR-7.previews.example.com"
