@@ -72,7 +72,8 @@ extern const struct contract preview_apply_contract;
 /* What was read, in the task's arena, which is wiped. */
 struct preview_reading {
 	struct product_profile profile;
-	const struct lane *lane; /* the template; NULL: the profile has none of that name */
+	const struct lane *lane;             /* the template; NULL: the profile has none of that name */
+	struct dokploy_target *lane_targets; /* for a refresh, by the profile's lanes: empty where none is tracked */
 	bool is_staged;
 	bool has_target;     /* a compose target with its id */
 	bool is_application; /* the target is one of those instead */
