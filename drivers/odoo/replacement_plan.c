@@ -240,6 +240,10 @@ static void check_prelaunch(struct planner *p)
 		      policy->data_source_mode, mode);
 	if (!strings_have(&p->plan->lane->odoo_data_policy.allowed_rebuild_sources, mode))
 		block(p, TOPIC_GENERAL, "The lane's odoo_data_policy does not allow %s as a source of a rebuild", mode);
+	if (p->plan->lane->odoo_data_policy.data_authority == AUTHORITY_AUTHORITATIVE)
+		block(p, TOPIC_GENERAL,
+		      "The lane's odoo_data_policy says that its data are authoritative: they exist nowhere else, and "
+		      "no rebuild may replace them");
 	if (is_blank(policy->confirmation) || strcmp(policy->confirmation, p->request->confirmation) != 0)
 		block(p, TOPIC_GENERAL, "confirmation is not the phrase of the lane's prelaunch policy");
 	if (p->facts->live &&
