@@ -43,6 +43,8 @@ bool replacement_check_overlay(struct arena *a, const struct text_map *overlay, 
 	return true;
 }
 
+/* Testing alone (facts/odoo.md 4.4): no prelaunch policy opens this path for prod, however much of it is proved. A prod
+ * lane can be planned; it changes through promotion and rollback, and is built anew by a stable bootstrap. */
 static bool check_apply(struct arena *a, void *record, const char *path, struct err *err)
 {
 	const struct replacement_request *r = record;

@@ -4,7 +4,7 @@ import pytest
 from checks import assert_accepted, assert_rejected
 from cli import bare
 from rehearsal.lane import Artifact, Lane
-from replacement import PLAN, plan
+from replacement import APPLY, PLAN, plan
 
 STEPS = ["inventory", "volume-contract", "replacement-apply", "post-deploy-verification"]
 CONFIRMATION = "rebuild shop testing"
@@ -218,6 +218,21 @@ def test_authoritative_data_stop_a_rebuild_and_nothing_else(plane, new_lane):
     blocked(result, "odoo_data_policy", "authoritative")
     assert len(result["blockers"]) == 1
     assert plan(plane, new_lane)["plan_status"] == "ready"
+
+
+@pytest.mark.parametrize("changes", [REBUILD, {}], ids=["rebuild", "existing data"])
+def test_a_proved_prod_lane_is_planned_and_not_replaced(plane, doubles, changes):
+    """TREP-23, U-60: what the policy proves, the plan says; the apply is testing's alone"""
+    prod = Lane(doubles, instance="prod")
+    prod.policies = rebuild_policy(prod)
+    prod.create_in_dokploy()
+    plane.secrets += prod.secret_values()
+    prod.prepare(plane)
+    assert plan(plane, prod, **changes)["plan_status"] == "ready"
+    before = plane.counts()
+    body = assert_rejected(plane.post(APPLY, prod.replacement(**changes), key="k"), 400, "invalid_request", "replacement.instance")
+    assert "promotion and rollback" in body["error"]["message"]
+    assert plane.counts() == before and plane.doubles.dokploy.mutations() == []
 
 
 def test_a_confirmation_is_compared_without_case(plane, new_lane):
