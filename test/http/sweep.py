@@ -197,12 +197,12 @@ class Sweep:
             return operation, left
 
     def judge(self, plane, operation):
-        """As the scenario does; again, if the fault hits its own questions."""
+        """As the scenario does; again, if the fault may have hit its own questions: that happens once, and nothing changes any more."""
         if not self.ended_well(operation):
             return
         try:
             self.scenario.judge(plane, self.world, operation)
-        except OSError:
+        except (OSError, AssertionError):
             self.revive(plane)
             self.scenario.judge(plane, self.world, operation)
 
