@@ -60,13 +60,17 @@ static bool prove_policy(const struct bootstrap_request *r, const struct lane *l
 	return true;
 }
 
-/* A prod lane is built anew only where its data policy and its backups say that this may be (BOOT-21). */
-static bool prove_prod(const struct lane *lane, bool has_passed_gate, struct err *err)
+/* No lane whose data are the authority is built anew; a prod lane only where its data policy and its backups say that
+ * this may be (BOOT-21). */
+static bool prove_data(const struct lane *lane, bool has_passed_gate, struct err *err)
 {
 	const struct odoo_data_policy *p = &lane->odoo_data_policy;
+	if (p->data_authority == AUTHORITY_AUTHORITATIVE)
+		return BLOCKED(
+		        "the lane's odoo_data_policy says that its data are authoritative; nothing may empty it");
 	if (strcmp(lane->instance, "prod") != 0)
 		return true;
-	if (p->data_authority == AUTHORITY_UNKNOWN || p->data_authority == AUTHORITY_AUTHORITATIVE)
+	if (p->data_authority == AUTHORITY_UNKNOWN)
 		return BLOCKED(
 		        "a prod lane needs an odoo_data_policy whose data_authority is resettable or restorable");
 	if (p->requires_restore_proof)
@@ -102,7 +106,7 @@ bool bootstrap_prove_records(struct arena *a, const struct bootstrap_request *r,
 	if (facts->target->target_type != TARGET_COMPOSE)
 		return BLOCKED("the tracked target is of type %s, not compose",
 		               target_type_names[facts->target->target_type]);
-	if (!prove_policy(r, lane, err) || !prove_prod(lane, has_passed_gate, err))
+	if (!prove_policy(r, lane, err) || !prove_data(lane, has_passed_gate, err))
 		return false;
 	const struct odoo_stable_bootstrap_policy *p = &lane->odoo_stable_bootstrap;
 	if (is_blank(p->expected_target_name) || strcmp(facts->target->target_name, p->expected_target_name) != 0)

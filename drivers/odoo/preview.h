@@ -72,7 +72,8 @@ extern const struct contract preview_apply_contract;
 /* What was read, in the task's arena, which is wiped. */
 struct preview_reading {
 	struct product_profile profile;
-	const struct lane *lane; /* the template; NULL: the profile has none of that name */
+	const struct lane *lane;             /* the template; NULL: the profile has none of that name */
+	struct dokploy_target *lane_targets; /* for a refresh, by the profile's lanes: empty where none is tracked */
 	bool is_staged;
 	bool has_target;     /* a compose target with its id */
 	bool is_application; /* the target is one of those instead */
@@ -128,6 +129,8 @@ void preview_inputs_of(const struct preview_apply *r, int64_t pr_number, struct 
 /* <product>-<slug>, cut to what Dokploy takes: how an isolated preview's compose service is called. */
 const char *preview_compose_name(struct arena *a, const char *product, const char *slug);
 bool preview_is_staged(const struct product_profile *p);
+/* Whether previews borrow the target of this lane: what they leave on it is no part of the lane. */
+bool preview_is_staged_on(const struct product_profile *p, const char *instance);
 
 /* ---- looking: preview_inventory.c ---- */
 

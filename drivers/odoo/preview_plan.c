@@ -110,6 +110,22 @@ static bool goes_along(const struct preview_profile *p, const struct preview_rea
 	       !strings_have(&p->omitted_env_keys, key);
 }
 
+/* Whose hosts a preview may not have. */
+static SUSPENDS bool read_lane_targets(struct task *t, struct preview_reading *r, struct err *err)
+{
+	size_t n = r->profile.lanes.n;
+	struct dokploy_target_id id;
+	bool found, has_id;
+	r->lane_targets = arena_array(t->arena, n + 1, sizeof(*r->lane_targets));
+	for (size_t i = 0; i < n; i++) {
+		if (!read_target(t, &r->profile.lanes.v[i], &r->lane_targets[i], &found, &id, &has_id, err))
+			return false;
+		if (!found)
+			r->lane_targets[i] = (struct dokploy_target){ 0 };
+	}
+	return true;
+}
+
 static SUSPENDS bool read_records(struct task *t, const struct preview_inputs *in, const char *slug,
                                   struct preview_reading *r, struct err *err)
 {
@@ -142,6 +158,8 @@ static SUSPENDS bool read_records(struct task *t, const struct preview_inputs *i
 			strings_add(t->arena, &from_template, r->secret_keys.v[i]);
 	struct key_safety_evidence of_own;
 	bool refreshes = in->operation == PREVIEW_REFRESH;
+	if (refreshes && !read_lane_targets(t, r, err))
+		return false;
 	if (refreshes &&
 	    (!key_safety_gate_from(t, &template, reached ? reached : &template, &from_template, &r->key_safety, err) ||
 	     (reached && !key_safety_gate(t, reached, &own, &of_own, err)))) {
@@ -194,6 +212,11 @@ const char *preview_compose_name(struct arena *a, const char *product, const cha
 bool preview_is_staged(const struct product_profile *p)
 {
 	return p->preview.data_transport_mode == TRANSPORT_BOOTSTRAP;
+}
+
+bool preview_is_staged_on(const struct product_profile *p, const char *instance)
+{
+	return preview_is_staged(p) && strcmp(p->preview.template_instance, instance) == 0;
 }
 
 bool preview_read(struct task *t, const struct preview_inputs *in, bool must_see, struct preview_reading *r,
@@ -377,6 +400,32 @@ static const char *other_preview(struct making *m)
 	return NULL;
 }
 
+static const struct lane *lane_of_host(const struct preview_reading *r, const char *host)
+{
+	for (size_t i = 0; host[0] && r->lane_targets && i < r->profile.lanes.n; i++)
+		if (preview_host_is_stable(&r->lane_targets[i], &r->profile.lanes.v[i], host))
+			return &r->profile.lanes.v[i];
+	return NULL;
+}
+
+/* A caller may name the address, but no lane's; and what is staged is found again by its slug alone. */
+static void check_host(struct making *m)
+{
+	const char *host = m->out->host, *slug = m->out->slug;
+	const struct lane *owner = lane_of_host(m->r, host);
+	size_t n = strlen(slug);
+	if (owner)
+		block(m, &m->runtime_blockers, "runtime_target_slug_mismatch",
+		      arena_printf(m->a, "the host %s is lane %s's own: no preview may have it", host,
+		                   owner->instance));
+	else if (m->r->is_staged && host[0] && (strncmp(host, slug, n) != 0 || host[n] != '.'))
+		block(m, &m->runtime_blockers, "runtime_target_slug_mismatch",
+		      arena_printf(m->a,
+		                   "preview_url: the host %s is not pull request %lld's: a staged preview's begins "
+		                   "with %s.",
+		                   host, (long long)m->in->pr_number, slug));
+}
+
 static void check_target(struct making *m)
 {
 	const struct preview_reading *r = m->r;
@@ -405,6 +454,8 @@ static void check_target(struct making *m)
 	if (r->is_staged && refreshes && r->has_live && other_preview(m))
 		block(m, list, "runtime_target_slug_mismatch",
 		      arena_printf(m->a, "the staged target shows %s; destroy that preview first", other_preview(m)));
+	if (refreshes)
+		check_host(m);
 	if (!r->is_staged && r->compose_id[0] && m->out->environment_id[0] &&
 	    strcmp(r->compose_environment_id, m->out->environment_id) != 0)
 		block(m, list, "runtime_target_not_preview",

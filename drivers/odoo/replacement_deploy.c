@@ -7,6 +7,7 @@
 #include "drivers/dokploy/domain_route.h"
 #include "drivers/dokploy/env_text.h"
 #include "drivers/odoo/compose_file.h"
+#include "drivers/odoo/preview.h"
 #include "drivers/odoo/replacement.h"
 #include "drivers/odoo/route_evidence.h"
 #include "drivers/odoo/target_env.h"
@@ -44,8 +45,7 @@ void replacement_settle_lane(struct task *t, struct replacement_state *s, const 
 	s->base_url = readiness_base_url(t->arena,
 	                                 r->lane->base_url[0] ? r->lane->base_url : first_host_url(t->arena, hosts));
 	s->health_url = readiness_health_url(t->arena, s->base_url, r->lane->health_url, r->profile.health_path);
-	const char *preview = map_get(&r->runtime, "LAUNCHPLANE_PREVIEW_BASE_URL");
-	const char *scheme = preview ? strstr(preview, "://") : NULL;
+	const char *scheme = strstr(r->preview_base_url, "://");
 	s->preview_host = scheme ? arena_strndup(t->arena, scheme + 3, strcspn(scheme + 3, "/:")) : "";
 	s->requires_identity = lane_requires_runtime_identity(r->lane);
 }
@@ -420,6 +420,25 @@ static bool workflow_can_run(struct task *t, const struct operation *op, const s
 	                             app_name, &no_shops, false, &ignored, err);
 }
 
+/* The keys that a preview staged on this target has set to its own address. */
+static SUSPENDS bool keys_of_staged_preview(struct task *t, const struct operation *op, struct strings *keys,
+                                            struct err *err)
+{
+	struct product_profile profile;
+	bool found;
+	*keys = (struct strings){ 0 };
+	if (!replacement_read_profile(t, replacement_order(op), &profile, &found, err))
+		return false;
+	if (!found || !preview_is_staged_on(&profile, op->instance))
+		return true;
+	const struct strings *lists[] = { &profile.preview.preview_url_env_keys,
+		                          &profile.preview.preview_domain_env_keys };
+	for (size_t k = 0; k < countof(lists); k++)
+		for (size_t i = 0; i < lists[k]->n; i++)
+			strings_add(t->arena, keys, lists[k]->v[i]);
+	return true;
+}
+
 SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct operation *op, struct err *err)
 {
 	struct replacement_state *s = op->state;
@@ -429,8 +448,9 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 	struct artifact_manifest manifest;
 	struct dokploy d;
 	struct dokploy_compose live;
+	struct strings dropped;
 	bool found, has_manifest;
-	if (!lane_runtime(t, op, &runtime, err) ||
+	if (!lane_runtime(t, op, &runtime, err) || !keys_of_staged_preview(t, op, &dropped, err) ||
 	    !replacement_payload(t, op, replacement_intent(s), &record, &found, &payload, err) ||
 	    !read_manifest(t, s->artifact_id, &manifest, &has_manifest, err) || !dokploy_open(t, &d, err) ||
 	    !dokploy_compose_one(t, &d, s->target_id, &live, err))
@@ -449,7 +469,8 @@ SUSPENDS enum phase_outcome replacement_environment(struct task *t, struct opera
 		                              .context = op->context,
 		                              .instance = op->instance,
 		                              .image_reference = s->image_reference,
-		                              .identity = s->identity };
+		                              .identity = s->identity,
+		                              .dropped = &dropped };
 	struct target_env env;
 	if (!target_env_build(t->arena, &wish, &env, err))
 		return PHASE_FAILED;

@@ -5,6 +5,7 @@
 #include "storage/config.sql.h"
 #include "storage/deployment.sql.h"
 #include "storage/lane_environment.h"
+#include "storage/preview.sql.h"
 
 static bool read_payload(struct task *t, const struct contract *c, const struct rows *rows, int column,
                          const char *what, void *out, bool *found, struct err *err)
@@ -153,17 +154,34 @@ static SUSPENDS bool read_runtime(struct task *t, struct replacement_reading *r,
 	return true;
 }
 
+/* The key belongs to the previews' context, whichever lane is read (facts/odoo.md 15.1). */
+static SUSPENDS bool read_preview_base(struct task *t, const struct product_profile *profile, const char **out,
+                                       struct err *err)
+{
+	struct rows rows;
+	*out = "";
+	if (is_blank(profile->preview.context))
+		return true;
+	if (!db_query(t, &Q_preview_base_url, PARAMS(P_TEXT(profile->preview.context)), &rows, err))
+		return false;
+	if (rows.n)
+		*out = arena_strdup(t->arena, row_text(&rows, 0, 0));
+	return true;
+}
+
 bool replacement_read_records(struct task *t, const struct replacement_request *request, struct replacement_reading *r,
                               struct err *err)
 {
 	bool found, has_id;
 	size_t lanes;
-	*r = (struct replacement_reading){ 0 };
+	*r = (struct replacement_reading){ .preview_base_url = "" };
 	if (!replacement_read_profile(t, request, &r->profile, &found, err))
 		return false;
 	if (!found)
 		return true;
 	r->facts.profile = &r->profile;
+	if (!read_preview_base(t, &r->profile, &r->preview_base_url, err))
+		return false;
 	r->lane = product_profile_lane(&r->profile, request->instance, &lanes);
 	if (!r->lane)
 		return true;

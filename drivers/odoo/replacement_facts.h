@@ -17,6 +17,7 @@ struct replacement_reading {
 	struct text_map runtime;
 	struct dokploy_compose live;
 	struct dokploy_domains domains;
+	const char *preview_base_url; /* of the profile's previews; "": it has none */
 };
 
 /* Fails only when the database fails, or the provider in a way that another try may mend (retryable). What is missing

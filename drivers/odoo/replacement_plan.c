@@ -4,6 +4,7 @@
 #include "drivers/dokploy/deployment_watch.h"
 #include "drivers/dokploy/env_text.h"
 #include "drivers/odoo/compose_file.h"
+#include "drivers/odoo/preview.h"
 #include "drivers/odoo/target_env.h"
 #include "storage/codes.h"
 #include "storage/runtime_environment.h"
@@ -42,6 +43,8 @@ bool replacement_check_overlay(struct arena *a, const struct text_map *overlay, 
 	return true;
 }
 
+/* Testing alone (facts/odoo.md 4.4): no prelaunch policy opens this path for prod, however much of it is proved. A prod
+ * lane can be planned; it changes through promotion and rollback, and is built anew by a stable bootstrap. */
 static bool check_apply(struct arena *a, void *record, const char *path, struct err *err)
 {
 	const struct replacement_request *r = record;
@@ -239,6 +242,10 @@ static void check_prelaunch(struct planner *p)
 		      policy->data_source_mode, mode);
 	if (!strings_have(&p->plan->lane->odoo_data_policy.allowed_rebuild_sources, mode))
 		block(p, TOPIC_GENERAL, "The lane's odoo_data_policy does not allow %s as a source of a rebuild", mode);
+	if (p->plan->lane->odoo_data_policy.data_authority == AUTHORITY_AUTHORITATIVE)
+		block(p, TOPIC_GENERAL,
+		      "The lane's odoo_data_policy says that its data are authoritative: they exist nowhere else, and "
+		      "no rebuild may replace them");
 	if (is_blank(policy->confirmation) || strcmp(policy->confirmation, p->request->confirmation) != 0)
 		block(p, TOPIC_GENERAL, "confirmation is not the phrase of the lane's prelaunch policy");
 	if (p->facts->live &&
@@ -508,6 +515,16 @@ static void add_host(struct arena *a, struct strings *hosts, const char *host)
 		strings_add(a, hosts, host);
 }
 
+/* Of a preview that is staged on this target: the lane inherits nothing of it (facts/odoo.md 15.4). */
+static bool is_of_preview(const struct planner *p, const char *host)
+{
+	const struct product_profile *profile = p->facts->profile;
+	const struct lane *lane = p->plan->lane;
+	return preview_is_staged_on(profile, lane->instance) &&
+	       preview_host_is_of(p->a, profile->preview.slug_template, host) &&
+	       !(p->facts->target && preview_host_is_stable(p->facts->target, lane, host));
+}
+
 static void read_hosts(struct planner *p)
 {
 	const struct dokploy_domains *rows = p->facts->domains ? p->facts->domains
@@ -515,8 +532,12 @@ static void read_hosts(struct planner *p)
 	                                                       : NULL;
 	for (size_t i = 0; rows && i < rows->n; i++)
 		add_host(p->a, &p->live_hosts, rows->v[i].host);
-	p->plan->hosts = p->live_hosts;
-	for (size_t i = 0; p->live_hosts.n == 0 && p->facts->target && i < p->facts->target->domains.n; i++)
+	for (size_t i = 0; i < p->live_hosts.n; i++)
+		if (!is_of_preview(p, p->live_hosts.v[i]))
+			add_host(p->a, &p->plan->hosts, p->live_hosts.v[i]);
+	if (p->plan->hosts.n || !p->facts->target)
+		return;
+	for (size_t i = 0; i < p->facts->target->domains.n; i++)
 		add_host(p->a, &p->plan->hosts, p->facts->target->domains.v[i]);
 }
 

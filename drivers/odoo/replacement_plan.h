@@ -53,7 +53,7 @@ struct replacement_plan {
 	const struct lane *lane;
 	const char *artifact_id, *source_git_ref; /* "" when there is none */
 	const char *approval_issue_url;           /* "" unless the prelaunch policy was proved */
-	struct strings hosts; /* expected: live ones, else those of the record; lower-cased, order kept */
+	struct strings hosts; /* expected: live ones but a staged preview's, else the record's; lower-cased */
 	struct strings blockers, warnings;
 	struct json result; /* facts/odoo.md 4.2 */
 };

@@ -84,11 +84,16 @@ static const char *install_modules(struct arena *a, const struct target_env_wish
 }
 
 /* Last, so that a key which is said anew keeps its place: the same wish gives the same text again. */
-static void drop_stale(struct target_env *e)
+static void drop_stale(struct arena *a, struct target_env *e, const struct strings *more)
 {
 	for (size_t i = 0; i < countof(dropped_keys); i++)
 		if (!strings_have(&e->written, dropped_keys[i]))
 			env_remove(&e->map, dropped_keys[i]);
+	for (size_t i = 0; more && i < more->n; i++)
+		if (!strings_have(&e->written, more->v[i])) {
+			env_remove(&e->map, more->v[i]);
+			strings_add(a, &e->gone, more->v[i]);
+		}
 }
 
 /* The bare server would start without the wrapper that writes its configuration and picks the database. */
@@ -149,7 +154,7 @@ bool target_env_build(struct arena *a, const struct target_env_wish *wish, struc
 	write_key(a, &e, "PLATFORM_INSTANCE", wish->instance);
 	write_key(a, &e, "DOCKER_IMAGE_REFERENCE", wish->image_reference);
 	write_identity(a, &e, wish->identity);
-	drop_stale(&e);
+	drop_stale(a, &e, wish->dropped);
 	if (!survives(a, &e, err))
 		return false;
 	e.text = env_text_write(a, &e.map);
@@ -187,5 +192,8 @@ struct strings target_env_differences(struct arena *a, const struct target_env *
 	for (size_t i = 0; i < countof(dropped_keys); i++)
 		if (map_get(&live, dropped_keys[i]) && !map_get(&want->map, dropped_keys[i]))
 			strings_add(a, &differing, dropped_keys[i]);
+	for (size_t i = 0; i < want->gone.n; i++)
+		if (map_get(&live, want->gone.v[i]))
+			strings_add(a, &differing, want->gone.v[i]);
 	return differing;
 }

@@ -14,12 +14,14 @@ struct target_env_wish {
 	const struct strings *manifest_modules;
 	const char *context, *instance, *image_reference;
 	const struct runtime_identity *identity;
+	const struct strings *dropped; /* keys that go unless this wish sets them; NULL: none */
 };
 
 struct target_env {
 	const char *text;
 	struct text_map map;
 	struct strings written;                                            /* keys this wish set, in order */
+	struct strings gone;                                               /* keys it took away */
 	const char *install_modules, *manifest_modules, *required_modules; /* comma-separated, for evidence */
 };
 

@@ -8,7 +8,7 @@ from cli import Cli
 from preview import APPLY, INPUTS, INVENTORY, Previews
 from rehearsal.waiting import wait_until
 from replacement import APPLY as REPLACE
-from replacement import env_of
+from replacement import env_of, plan, replace
 
 
 @pytest.fixture
@@ -23,6 +23,11 @@ def staged(plane, lane):
 
 def codes(plan):
     return {blocker["code"] for blocker in plan["blockers"]}
+
+
+def odoo_url(lane):
+    """Where a preview answers: by another name than the lane, whose host no preview may have."""
+    return lane.doubles.odoo.url.replace("127.0.0.1", "localhost")
 
 
 # planning
@@ -169,9 +174,8 @@ def test_a_second_refresh_renews_the_same_preview(plane, lane, previews):
 
 
 def test_the_smoke_check_proves_it_and_makes_the_generation_ready(plane, lane, previews):
-    url = lane.doubles.odoo.url
-    plan = previews.inputs(preview_url=url)["dry_run_plan"]
-    assert plan["domain_host"] == "127.0.0.1"
+    plan = previews.inputs(preview_url=odoo_url(lane))["dry_run_plan"]
+    assert plan["domain_host"] == "localhost"
     operation = plane.finish(previews.submit(plan, smoke_check=True))
     assert operation["status"] == "pass", operation
     (generation,) = previews.generations()
@@ -181,8 +185,8 @@ def test_the_smoke_check_proves_it_and_makes_the_generation_ready(plane, lane, p
 
 
 def test_a_preview_that_never_answers_fails_and_leaves_nothing(plane, lane, previews):
-    lane.doubles.odoo.face("127.0.0.1").health_code = 500
-    plan = previews.inputs(preview_url=lane.doubles.odoo.url)["dry_run_plan"]
+    lane.doubles.odoo.face("localhost").health_code = 500
+    plan = previews.inputs(preview_url=odoo_url(lane))["dry_run_plan"]
     operation = plane.finish(previews.submit(plan, smoke_check=True, timeout_seconds=30))
     assert (operation["status"], operation["error_code"]) == ("fail", "verification_failed")
     assert "HTTP 500" in operation["error_message"]
@@ -354,7 +358,7 @@ def test_a_call_that_takes_effect_after_its_connection_went_is_found(plane, prev
 
 
 def smoke_of(plane, lane, previews, artifact=None):
-    plan = previews.inputs(artifact=artifact, preview_url=lane.doubles.odoo.url)["dry_run_plan"]
+    plan = previews.inputs(artifact=artifact, preview_url=odoo_url(lane))["dry_run_plan"]
     return plane.finish(previews.submit(
         plan, artifact=artifact, smoke_check=True, health_path="/launchplane/health", timeout_seconds=60))
 
@@ -374,12 +378,12 @@ def test_a_container_that_serves_the_old_artifact_does_not_pass(plane, lane, pre
 
 @pytest.mark.parametrize("identity, status", [("missing", "pass"), ("malformed", "fail"), ("deployed", "pass")])
 def test_an_identity_is_advice_unless_it_is_wrong(plane, lane, previews, identity, status):
-    lane.doubles.odoo.face("127.0.0.1").identity = identity
+    lane.doubles.odoo.face("localhost").identity = identity
     assert smoke_of(plane, lane, previews)["status"] == status
 
 
 def test_a_slow_start_is_waited_for(plane, lane, previews):
-    lane.doubles.odoo.face("127.0.0.1").start_seconds = 40
+    lane.doubles.odoo.face("localhost").start_seconds = 40
     assert smoke_of(plane, lane, previews)["status"] == "pass"
 
 
@@ -628,6 +632,83 @@ def test_a_staged_preview_borrows_the_template_and_gives_back_only_its_domain(pl
     assert lane.compose_id in staged.dokploy.state.composes
     assert staged.dokploy.sent("POST", "compose.delete") == []
     assert staged.records()[7]["state"] == "destroyed"
+
+
+def test_the_lane_inherits_nothing_of_a_staged_preview(plane, lane, staged):
+    """PREV-62: its host and its address go with it, also while it is up; its domain is its own matter"""
+    assert staged.refresh()["status"] == "pass"
+    plane.pass_time(seconds=5)
+    before = staged.dokploy.domains_of(lane.compose_id)
+    assert sorted(row["host"] for row in before) == ["pr-7.previews.example.com", lane.host]
+    assert "ODOO_PREVIEW_DOMAIN" in env_of(staged.dokploy.compose(lane.compose_id)["env"])
+    shown = plan(plane, lane)
+    assert shown["expected_domain_hosts"] == [lane.host]
+    assert shown["current_target"]["domain_hosts"] == ["pr-7.previews.example.com", lane.host]
+    operation = replace(plane, lane)
+    assert operation["status"] == "pass", operation
+    row = staged.dokploy.compose(lane.compose_id)
+    assert "pr-7" not in row["composeFile"] and lane.host in row["composeFile"]
+    env = env_of(row["env"])
+    assert "ODOO_PREVIEW_URL" not in env and "ODOO_PREVIEW_DOMAIN" not in env and env["LEGACY_SETTING"] == "kept as it is"
+    assert staged.dokploy.domains_of(lane.compose_id) == before
+
+
+@pytest.mark.parametrize("names_it", [True, False])
+def test_a_lanes_page_that_still_leads_to_a_preview_does_not_pass(plane, lane, previews, names_it):
+    """TREP-35, odoo 10.2: where previews live stands in their own context, not in the lane's"""
+    lane.doubles.odoo.face(lane.host).page_extra = f'<a href="https://pr-7.{"previews" if names_it else "other"}.example.com">'
+    operation = replace(plane, lane)
+    assert operation["status"] == ("fail" if names_it else "pass"), operation
+    assert operation["result"]["canonical_status"] == operation["status"]
+    probe = {probe["probe"]: probe for probe in operation["result"]["verification_evidence"]["probes"]}["canonical"]
+    assert (probe["status"], probe["failure_class"]) == (operation["status"], "stale_preview_marker" if names_it else "")
+
+
+def test_a_lane_with_a_staged_previews_domain_alone_goes_by_its_record(plane, lane, staged):
+    (row,) = staged.dokploy.domains_of(lane.compose_id)
+    staged.dokploy.state.domains[row["domainId"]]["host"] = "PR-7.previews.example.com"
+    assert plan(plane, lane)["expected_domain_hosts"] == [lane.host]
+
+
+def test_a_lanes_own_host_stays_however_much_it_looks_like_a_previews(plane, lane, staged):
+    """Stable is what the target's record names; other lanes' targets carry no preview at all."""
+    staged.dokploy.add_domain(lane.compose_id, "pr-3.example.com", https=True, port=8069)
+    assert plan(plane, lane)["expected_domain_hosts"] == [lane.host]
+    plane.query("UPDATE launchplane_dokploy_targets SET payload = (payload::jsonb || %s::jsonb)::json",
+                json.dumps({"domains": [lane.host, "pr-3.example.com"]}))
+    assert sorted(plan(plane, lane)["expected_domain_hosts"]) == ["pr-3.example.com", lane.host]
+    staged.prepare(template_instance="prod")
+    plane.query("UPDATE launchplane_dokploy_targets SET payload = (payload::jsonb || %s::jsonb)::json", json.dumps({"domains": [lane.host]}))
+    assert sorted(plan(plane, lane)["expected_domain_hosts"]) == ["pr-3.example.com", lane.host]
+
+
+def test_a_refresh_never_takes_a_lanes_host(plane, lane, previews):
+    """PREV-66, for what makes previews too; the prod lane has no target yet"""
+    profile = {**lane.profile(), "preview": previews.members}
+    profile["lanes"].append({**lane.profile_lane(), "instance": "prod", "base_url": "https://shop.example.com", "health_url": ""})
+    assert_accepted(plane.post("/v1/product-profiles", profile))
+    for host in lane.host, "shop.example.com":
+        result = previews.inputs(preview_url=f"https://{host}")
+        assert codes(result["runtime_plan"]) == {"runtime_target_slug_mismatch"} and host in result["error_message"]
+        assert codes(previews.inputs("destroy", preview_url=f"https://{host}")["runtime_plan"]) == {"destroy_target_missing"}
+    assert previews.inputs(preview_url="https://latest.example.com")["status"] == "ready"
+
+
+def test_a_refresh_whose_host_became_a_lanes_meanwhile_writes_nothing(plane, lane, previews):
+    plan, calls = previews.inputs()["dry_run_plan"], len(plane.doubles.dokploy.mutations())
+    plane.query("UPDATE launchplane_dokploy_targets SET payload = (payload::jsonb || %s::jsonb)::json",
+                json.dumps({"domains": [lane.host, plan["domain_host"]]}))
+    operation = plane.finish(previews.submit(plan))
+    assert (operation["status"], operation["error_code"]) == ("fail", "operation_blocked"), operation
+    assert "runtime_target_slug_mismatch" in operation["error_message"] and len(plane.doubles.dokploy.mutations()) == calls
+
+
+@pytest.mark.parametrize("host", ["latest.example.com", "pr-8.previews.example.com"])
+def test_a_staged_refresh_has_a_host_of_its_slug(plane, lane, staged, host):
+    """PREV-63, PREV-64: by any other its domain would never be found again"""
+    result = staged.inputs(preview_url=f"https://{host}")
+    assert codes(result["runtime_plan"]) == {"runtime_target_slug_mismatch"} and host in result["error_message"]
+    assert staged.inputs(preview_url="https://pr-7.elsewhere.example.com")["status"] == "ready"
 
 
 def test_the_staged_compose_file_is_as_agreed(plane, lane, staged):

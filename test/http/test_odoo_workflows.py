@@ -12,6 +12,8 @@ import yaml
 
 from preview import Previews
 from rehearsal.waiting import wait_until
+from replacement import deployment_of
+from test_replacement_overrides import CONFIRMATION, UPSTREAM, restore_policies
 from test_workflows import FOLDER, load, needs_tools, steps
 
 NAMES = sorted(path.stem for path in FOLDER.glob("odoo-*.yml"))
@@ -329,9 +331,56 @@ def test_an_artifact_is_asked_about_and_handed_in(plane, lane, tmp_path):
     assert (code, outputs["artifact_id"]) == (0, lane.new.artifact_id), said
 
 
+EXISTING = {"DATA_SOURCE_MODE": "existing", "CONFIRMATION": "", "ALLOW_EMPTY_DATA": "false"}
+RESTORE = {"DATA_SOURCE_MODE": "upstream_restore", "CONFIRMATION": CONFIRMATION, "ALLOW_EMPTY_DATA": "true"}
+
+
+def sent(directory):
+    return json.loads((directory / "body.json").read_text())["replacement"]
+
+
+def answer(directory):
+    return json.loads((directory / "artifact/answer.json").read_text())
+
+
+@needs_tools
+def test_a_lane_is_replaced_and_the_operation_is_kept(plane, lane, tmp_path):
+    """TREP-13, TREP-17"""
+    env = {"INSTANCE": "testing", "ARTIFACT_ID": lane.new.artifact_id, "SOURCE_GIT_REF": lane.new.source_commit}
+    code, _, said = while_time_passes(plane, lambda: ask("odoo-target-replacement-apply", plane, lane, tmp_path, **env, **EXISTING))
+    assert code == 0, said
+    assert sent(tmp_path) == {"product": lane.product, "instance": "testing", "artifact_id": lane.new.artifact_id,
+                              "source_git_ref": lane.new.source_commit}
+    assert sorted(os.listdir(tmp_path / "artifact")) == ["accepted.json", "answer.json"]
+    operation = answer(tmp_path)["operation"]
+    assert (operation["status"], operation["result"]["deploy_status"]) == ("pass", "pass")
+    assert deployment_of(plane, operation)["artifact_identity"]["artifact_id"] == lane.new.artifact_id
+
+
+@needs_tools
+def test_a_rebuild_is_planned_and_carried_out(plane, lane, tmp_path):
+    """TREP-03, TREP-42, TREP-51 to TREP-53: both ask for the same, and all of it is needed"""
+    lane.policies = restore_policies(lane)
+    lane.environment.update(UPSTREAM)
+    assert plane.post("/v1/product-profiles", lane.profile()).status_code == 202
+    assert plane.post("/v1/product-config/apply", lane.lane_config()).status_code == 202
+    common = {"INSTANCE": "testing", "ARTIFACT_ID": "", "SOURCE_GIT_REF": ""}
+    for missing in {"ALLOW_EMPTY_DATA": "false"}, {"CONFIRMATION": "no"}, {"DATA_SOURCE_MODE": "empty"}:
+        code, _, said = ask("odoo-target-replacement-plan", plane, lane, tmp_path, **common, **{**RESTORE, **missing})
+        assert code == 1 and answer(tmp_path)["result"]["plan_status"] == "blocked", said
+    code, _, said = ask("odoo-target-replacement-plan", plane, lane, tmp_path, **common, **RESTORE)
+    assert code == 0 and answer(tmp_path)["result"]["approval_issue_url"].endswith("/issues/8"), said
+    planned = sent(tmp_path)
+    assert planned == {"product": lane.product, "instance": "testing", "data_source_mode": "upstream_restore", "confirmation": CONFIRMATION,
+                       "allow_empty_data": True}
+    code, _, said = while_time_passes(plane, lambda: ask("odoo-target-replacement-apply", plane, lane, tmp_path, **common, **RESTORE))
+    assert code == 0 and sent(tmp_path) == planned, said
+    assert [run.mode for run in plane.doubles.dokploy.schedule_runs] == ["restore"]
+
+
 @needs_tools
 def test_a_lane_is_planned_deployed_and_told(plane, lane, tmp_path):
-    env = {"INSTANCE": "testing", "ARTIFACT_ID": lane.new.artifact_id, "SOURCE_GIT_REF": lane.new.source_commit}
+    env = {"INSTANCE": "testing", "ARTIFACT_ID": lane.new.artifact_id, "SOURCE_GIT_REF": lane.new.source_commit, **EXISTING}
     code, _, said = ask("odoo-target-replacement-plan", plane, lane, tmp_path, **env)
     assert code == 0 and "ready" in said, said
     code, outputs, said = while_time_passes(plane, lambda: ask("odoo-deploy", plane, lane, tmp_path, **env))

@@ -210,10 +210,9 @@ UPSTREAM = {
 }
 
 
-@pytest.fixture
-def restorable(plane, doubles):
-    lane = Lane(doubles)
-    lane.policies = {
+def restore_policies(lane):
+    """Profile members that allow a restore of this lane."""
+    return {
         "odoo_prelaunch_rebuild": {
             "enabled": True, "approval_issue_url": "https://github.com/example-org/shop/issues/8",
             "data_source_mode": "upstream_restore", "confirmation": CONFIRMATION,
@@ -221,6 +220,12 @@ def restorable(plane, doubles):
         "odoo_data_policy": {"data_authority": "restorable", "allowed_rebuild_sources": ["upstream_restore"],
                              "upstream_source": "old.example.com"},
     }
+
+
+@pytest.fixture
+def restorable(plane, doubles):
+    lane = Lane(doubles)
+    lane.policies = restore_policies(lane)
     lane.environment.update(UPSTREAM)
     lane.live_env.update(UPSTREAM)
     plane.secrets += lane.secret_values()

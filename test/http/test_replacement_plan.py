@@ -4,7 +4,7 @@ import pytest
 from checks import assert_accepted, assert_rejected
 from cli import bare
 from rehearsal.lane import Artifact, Lane
-from replacement import PLAN, plan
+from replacement import APPLY, PLAN, plan
 
 STEPS = ["inventory", "volume-contract", "replacement-apply", "post-deploy-verification"]
 CONFIRMATION = "rebuild shop testing"
@@ -178,6 +178,8 @@ PROOFS = {
         "odoo_data_policy": {"data_authority": "resettable", "allowed_rebuild_sources": ["empty", "upstream_restore"],
                              "upstream_source": "old"}}, {}),
     "data policy does not allow it": (lambda lane: {**rebuild_policy(lane), "odoo_data_policy": {}}, {}),
+    "the data are authoritative": (lambda lane: {
+        **rebuild_policy(lane), "odoo_data_policy": {"data_authority": "authoritative", "allowed_rebuild_sources": ["empty"]}}, {}),
     "confirmation differs": (rebuild_policy, {"confirmation": "another phrase"}),
     "confirmation is missing": (rebuild_policy, {"confirmation": ""}),
     "target name differs": (lambda lane: rebuild_policy(lane, expected_target_name="other"), {}),
@@ -204,6 +206,33 @@ def test_a_rebuild_without_one_proof_is_blocked(plane, new_lane, proof):
     result = plan(plane, new_lane, **{**REBUILD, **changes})
     blocked(result)
     assert result["approval_issue_url"] == ""
+
+
+def test_authoritative_data_stop_a_rebuild_and_nothing_else(plane, new_lane):
+    """odoo 3"""
+    new_lane.policies = rebuild_policy(new_lane)
+    new_lane.policies["odoo_data_policy"]["data_authority"] = "authoritative"
+    new_lane.create_in_dokploy()
+    new_lane.prepare(plane)
+    result = plan(plane, new_lane, **REBUILD)
+    blocked(result, "odoo_data_policy", "authoritative")
+    assert len(result["blockers"]) == 1
+    assert plan(plane, new_lane)["plan_status"] == "ready"
+
+
+@pytest.mark.parametrize("changes", [REBUILD, {}], ids=["rebuild", "existing data"])
+def test_a_proved_prod_lane_is_planned_and_not_replaced(plane, doubles, changes):
+    """TREP-23, U-60: what the policy proves, the plan says; the apply is testing's alone"""
+    prod = Lane(doubles, instance="prod")
+    prod.policies = rebuild_policy(prod)
+    prod.create_in_dokploy()
+    plane.secrets += prod.secret_values()
+    prod.prepare(plane)
+    assert plan(plane, prod, **changes)["plan_status"] == "ready"
+    before = plane.counts()
+    body = assert_rejected(plane.post(APPLY, prod.replacement(**changes), key="k"), 400, "invalid_request", "replacement.instance")
+    assert "promotion and rollback" in body["error"]["message"]
+    assert plane.counts() == before and plane.doubles.dokploy.mutations() == []
 
 
 def test_a_confirmation_is_compared_without_case(plane, new_lane):

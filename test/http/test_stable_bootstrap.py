@@ -108,6 +108,15 @@ def test_the_data_policy_must_allow_an_empty_source(plane, make_lane):
     assert mutations(plane) == []
 
 
+def test_authoritative_data_are_never_emptied(plane, make_lane):
+    """odoo 3: on no lane, whatever its bootstrap policy allows"""
+    lane = make_lane(lambda lane: lane.policies["odoo_data_policy"].update(data_authority="authoritative"))
+    operation = bootstrap(plane, lane)
+    assert (operation["status"], operation["error_code"]) == ("fail", "operation_blocked")
+    assert "authoritative" in operation["error_message"]
+    assert mutations(plane) == []
+
+
 def test_dokploys_own_name_must_be_the_expected_one(plane, lane):
     """BOOT-13"""
     plane.doubles.dokploy.state.composes[lane.compose_id]["name"] = "renamed-by-hand"
@@ -140,6 +149,7 @@ def test_the_live_target_must_expose_the_expected_domains(plane, lane):
 
 PROD = {
     "data of unknown authority": ({"data_authority": "unknown", "allowed_rebuild_sources": []}, "odoo_data_policy"),
+    "authoritative data": ({"data_authority": "authoritative"}, "authoritative"),
     "a restore proof": ({"requires_backup_before_destroy": False}, "restore proof"),
     "a backup": ({"requires_restore_proof": False}, "backup gate"),
     "nothing": ({"requires_restore_proof": False, "requires_backup_before_destroy": False}, ""),

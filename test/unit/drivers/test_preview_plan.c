@@ -210,6 +210,47 @@ static void the_same_staged_preview(struct scene *s)
 	s->domains[1] = (struct dokploy_domain){ .id = "d2", .host = "pr-7.previews.example.com" };
 	s->r.live.domains.n = 2;
 }
+static void a_lanes_host(struct scene *s)
+{
+	static struct lane lanes[] = {
+		{ .instance = "testing", .context = "shop", .base_url = "" },
+		{ .instance = "prod", .context = "shop", .base_url = "https://pr-7.example.com/" }
+	};
+	static struct dokploy_target targets[2];
+	targets[0].domains = list_of("shop.example.com,PR-7.shop.example.com");
+	s->r.profile.lanes.n = countof(lanes);
+	s->r.profile.lanes.v = lanes;
+	s->r.lane_targets = targets;
+	s->in.preview_url = "https://pr-7.example.com";
+}
+static void a_targets_host(struct scene *s)
+{
+	a_lanes_host(s);
+	s->in.preview_url = "https://pr-7.shop.example.com";
+}
+static void a_host_of_nobody(struct scene *s)
+{
+	a_lanes_host(s);
+	s->in.preview_url = "https://pr-7.other.example.com";
+}
+static void a_lanes_host_destroyed(struct scene *s)
+{
+	a_targets_host(s);
+	a_recorded_one(s);
+	s->r.lane_targets = NULL;
+}
+static void another_slug(struct scene *s)
+{
+	s->in.preview_url = "https://pr-8.previews.example.com";
+}
+static void a_longer_slug(struct scene *s)
+{
+	s->in.preview_url = "https://pr-77.previews.example.com";
+}
+static void no_slug(struct scene *s)
+{
+	s->in.preview_url = "https://latest.example.com";
+}
 static void a_live_target_without_keys(struct scene *s)
 {
 	s->r.live.env = "ODOO_DB_NAME=db";
@@ -260,6 +301,17 @@ static void each_blocker_has_its_cause(void **state)
 		{ "staged: another preview", another_staged_preview, true,
 		  "runtime_target_slug_mismatch,runtime_plan_not_ready" },
 		{ "staged: the same", the_same_staged_preview, true, "" },
+		{ "a lane's host", a_lanes_host, false, "runtime_target_slug_mismatch,runtime_plan_not_ready" },
+		{ "a target's host", a_targets_host, false, "runtime_target_slug_mismatch,runtime_plan_not_ready" },
+		{ "a host of nobody", a_host_of_nobody, false, "" },
+		{ "no slug", no_slug, false, "" },
+		{ "a destroy of a lane's host", a_lanes_host_destroyed, false, "" },
+		{ "staged: a lane's host", a_targets_host, true,
+		  "runtime_target_slug_mismatch,runtime_plan_not_ready" },
+		{ "staged: another slug", another_slug, true, "runtime_target_slug_mismatch,runtime_plan_not_ready" },
+		{ "staged: a longer slug", a_longer_slug, true, "runtime_target_slug_mismatch,runtime_plan_not_ready" },
+		{ "staged: no slug", no_slug, true, "runtime_target_slug_mismatch,runtime_plan_not_ready" },
+		{ "staged: its slug elsewhere", a_host_of_nobody, true, "" },
 		{ "staged: keys missing live", a_live_target_without_keys, true,
 		  "runtime_env_missing,runtime_plan_not_ready" },
 		{ "staged: a default live", a_live_default_password, true,

@@ -21,7 +21,7 @@ static const struct runtime_identity identity = {
 struct made {
 	struct text_map runtime;
 	struct override_payload payload;
-	struct strings modules;
+	struct strings modules, dropped;
 };
 
 static bool build(const char *live, struct made *m, struct target_env *out)
@@ -35,6 +35,7 @@ static bool build(const char *live, struct made *m, struct target_env *out)
 		.instance = "testing",
 		.image_reference = "r@sha256:1",
 		.identity = &identity,
+		.dropped = &m->dropped,
 	};
 	return target_env_build(a, &wish, out, &err);
 }
@@ -64,6 +65,23 @@ static void the_environment_is_laid_over_the_live_one_in_order(void **state)
 	struct target_env again;
 	assert_true(build(e.text, &m, &again));
 	assert_string_equal(again.text, e.text);
+}
+
+static void what_is_to_go_goes_unless_it_is_set(void **state)
+{
+	(void)state;
+	struct made m = { 0 };
+	struct target_env e;
+	m.dropped = list_of("PREVIEW_URL,PREVIEW_HOST,ABSENT");
+	map_set(a, &m.runtime, "PREVIEW_HOST", "shop.example.com");
+	assert_true(build("PREVIEW_URL=https://pr-7.example.com\nPREVIEW_HOST=pr-7.example.com\nKEPT=1", &m, &e));
+	assert_null(map_get(&e.map, "PREVIEW_URL"));
+	assert_string_equal(map_get(&e.map, "PREVIEW_HOST"), "shop.example.com");
+	assert_string_equal(map_get(&e.map, "KEPT"), "1");
+	struct strings d = target_env_differences(a, &e, arena_printf(a, "%s\nPREVIEW_URL=back", e.text));
+	assert_string_equal(text_of_list(&d), "PREVIEW_URL");
+	d = target_env_differences(a, &e, e.text);
+	assert_int_equal(d.n, 0);
 }
 
 static void live_modules_count_only_without_a_manifests(void **state)
@@ -137,6 +155,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_environment_is_laid_over_the_live_one_in_order),
+		TEST(what_is_to_go_goes_unless_it_is_set),
 		TEST(live_modules_count_only_without_a_manifests),
 		TEST(a_wrapped_web_command_stays),
 		TEST(a_payloads_secret_must_be_there),
