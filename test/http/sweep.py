@@ -263,21 +263,24 @@ class Sweep:
             if not done.exists():
                 return self.finish(plane, operation_id), self.left(plane), False, []
             stopped, = wait_until(lambda: [pid for pid in plane.workers() if is_stopped(pid)], "the stopped worker")
-            # It may have asked for something else, such as the keys that tokens are signed with.
-            worked = plane.query("SELECT 1 FROM launchplane_operations WHERE operation_id = %s AND lease_owner LIKE %s",
-                                 operation_id, f"%/{stopped}.%")
+            held = self.lease(plane, operation_id)
             plane.api.close()                # a kept connection may be its own
             plane.pass_time(LEASE_SECONDS + 1)
             wait_until(lambda: self.step(plane, operation_id), f"operation {operation_id} to end", SECONDS)
             before, row = self.left(plane), self.row(plane, operation_id)
             wake(stopped)
-            if worked:
+            # It may have asked for something else, such as the keys that tokens are signed with: then nobody took its lease.
+            if held["lease_owner"] and self.lease(plane, operation_id)["fence"] > held["fence"]:
                 wait_until(lambda: plane.logged(event="operation.lease_lost"), "the woken worker to find itself replaced", SECONDS)
             operation = self.finish(plane, operation_id)
             assert plane.terminate() == 0
             left = self.left(plane)
             changed = [name for name in left if left[name] != before[name]] + ["the row"] * (self.row(plane, operation_id) != row)
             return operation, left, True, changed
+
+    def lease(self, plane, operation_id):
+        row, = plane.query("SELECT lease_owner, fence FROM launchplane_operations WHERE operation_id = %s", operation_id)
+        return row
 
     def row(self, plane, operation_id):
         return plane.query("SELECT o::text AS row FROM launchplane_operations o WHERE operation_id = %s", operation_id)
