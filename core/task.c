@@ -191,10 +191,8 @@ static void task_memory_free(uv_handle_t *timer)
 
 void loop_done(struct loop *l)
 {
-	for (struct task *t = l->tasks; t; t = t->next) {
-		t->must_finish = false;
-		task_cancel(t);
-	}
+	for (struct task *t = l->tasks; t; t = t->next)
+		task_cut(t);
 	while (l->tasks)
 		uv_run(&l->uv, UV_RUN_ONCE);
 	while (l->free_tasks) {
@@ -297,10 +295,8 @@ void task_wake(struct task *t)
 
 void task_cancel(struct task *t)
 {
-	if (t->must_finish)
-		return;
 	t->is_cancelled = true;
-	if (t->is_waiting)
+	if (t->is_waiting && !t->must_finish)
 		make_ready(t);
 }
 
@@ -345,6 +341,18 @@ uint64_t task_left_ms(const struct task *t)
 void task_set_deadline(struct task *t, uint64_t ms)
 {
 	t->deadline_ms = loop_now_ms(t->loop) + ms;
+}
+
+void task_cut_all(struct loop *l, task_fn fn)
+{
+	for (struct task *t = l->tasks; t; t = t->next)
+		if (t->fn == fn)
+			task_cut(t);
+}
+
+bool task_is_cancelled(const struct task *t)
+{
+	return t->is_cancelled;
 }
 
 static bool interrupted(const struct task *t, struct err *err)
@@ -396,7 +404,7 @@ bool task_sleep(struct task *t, uint64_t ms, struct err *err)
 			return true;
 		struct err ignored = { 0 };
 		if (!task_wait(t, until - now, &ignored)) {
-			if (loop_now_ms(t->loop) >= until && !t->is_cancelled)
+			if (loop_now_ms(t->loop) >= until && !interrupted(t, &ignored))
 				return true;
 			*err = ignored;
 			return false;

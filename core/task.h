@@ -45,6 +45,7 @@ struct task *task_spawn(struct loop *l, const char *name, task_fn fn, void *arg)
 /* Queues t to run; harmless when it is not waiting or already queued: the wake is remembered for its next wait. */
 void task_wake(struct task *t);
 void task_cancel(struct task *t);
+bool task_is_cancelled(const struct task *t); /* also while it must finish and so does not hear of it */
 
 /* Waits until task_wake(), at most timeout_ms (TASK_FOREVER: until the task's deadline). False: E_timeout or
  * E_cancelled. Spurious wakes happen: loop on the predicate. */
@@ -63,6 +64,23 @@ static inline void task_must_finish(struct task *t)
 {
 	t->must_finish = true;
 }
+/* That is over: cancelling interrupts t again, also what came meanwhile. */
+static inline void task_may_be_cancelled(struct task *t)
+{
+	t->must_finish = false;
+}
+/* What was must_finish before a part that had to: as it was, unless task_cut() came meanwhile. */
+static inline void task_must_finish_as(struct task *t, bool before)
+{
+	t->must_finish = t->must_finish && before;
+}
+/* Cancels t even when it must finish: time is up. */
+static inline void task_cut(struct task *t)
+{
+	task_may_be_cancelled(t);
+	task_cancel(t);
+}
+void task_cut_all(struct loop *l, task_fn fn); /* that run fn */
 uint64_t task_left_ms(const struct task *t); /* until the deadline */
 /* Sets the deadline ms from now. */
 void task_set_deadline(struct task *t, uint64_t ms);

@@ -191,6 +191,9 @@ static NORETURN void become_worker(struct supervisor *s, unsigned slot, int repo
 	if (getppid() != parent)
 		_exit(1); /* it died before the line above */
 	setpgid(0, 0);
+	/* It is told to end by these, whatever our own parent thinks of them. */
+	signal(SIGTERM, SIG_DFL);
+	sigdelset(&s->old_mask, SIGTERM);
 	sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
 	dup2(s->listen_fd, LISTEN_AT);
 	dup2(s->metrics_fd, METRICS_AT);
@@ -503,7 +506,7 @@ int supervisor_run(const struct supervisor_options *options)
 		if (s->o.after_workers)
 			s->o.after_workers(s->o.arg);
 		log_info(NULL, "supervisor.ended", I("exit_code", s->exit_code));
-		sigprocmask(SIG_SETMASK, &s->old_mask, NULL);
+		/* The signals stay blocked: another SIGTERM, from somebody impatient, must not change how this ends. */
 	}
 	const int fds[] = { s->listen_fd, s->metrics_fd, s->signal_fd };
 	for (size_t i = 0; i < countof(fds); i++) {

@@ -22,7 +22,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#define DRAIN_MS 25000
+/* Of the 30 s after which the supervisor kills. */
+#define DRAIN_MS 20000 /* for requests and phases to end by themselves */
+#define CLOSE_MS 5000  /* for what is in flight to PostgreSQL, afterwards */
 
 bool worker_config_read(const struct settings *s, struct worker_config *out, struct err *err)
 {
@@ -73,8 +75,11 @@ static void on_signal(uv_signal_t *handle, int number)
 	(void)number;
 	struct worker_state *w = handle->data;
 	w->app.draining = true;
-	if (w->app.main_task)
-		task_wake(w->app.main_task);
+	if (!w->app.main_task)
+		return;
+	if (!w->app.ready)
+		w->app.main_task->deadline_ms = 0; /* it is starting: whatever it waits for, it need not */
+	task_wake(w->app.main_task);
 }
 
 static void on_heart(uv_timer_t *timer)
@@ -85,6 +90,8 @@ static void on_heart(uv_timer_t *timer)
 
 static bool fail_start(struct worker_state *w, const struct err *err)
 {
+	if (w->app.draining)
+		return false; /* told to end before it had begun */
 	log_error(NULL, "worker.cannot_start", LOG_ERR(err));
 	w->code = err->code->retry ? EXIT_FAILURE : EXIT_CANNOT_START;
 	return false;
@@ -127,15 +134,22 @@ static SUSPENDS bool start(struct task *t, struct worker_state *w)
 static SUSPENDS void drain(struct task *t, struct worker_state *w)
 {
 	struct app *app = &w->app;
-	struct err err = { 0 };
+	uint64_t until = loop_now_ms(t->loop) + DRAIN_MS;
 	log_info(t, "worker.draining");
+	if (app->runner)
+		runner_claim_no_more(app->runner);
 	if (app->server) {
 		http_server_drain(app->server, DRAIN_MS);
-		while (!app->drained && task_wait(t, TASK_FOREVER, &err))
-			;
+		while (!app->drained && loop_now_ms(t->loop) < until) {
+			struct err over = { 0 };
+			task_wait(t, until - loop_now_ms(t->loop), &over);
+		}
+		http_server_cut(app->server);
+		while (!app->drained)
+			task_wait_out(t);
 	}
 	if (app->runner)
-		runner_stop(t, app->runner, DRAIN_MS);
+		runner_stop(t, app->runner, until);
 }
 
 static SUSPENDS void worker_main(struct task *t, void *arg)
@@ -143,7 +157,9 @@ static SUSPENDS void worker_main(struct task *t, void *arg)
 	struct worker_state *w = arg;
 	struct app *app = &w->app;
 	app->main_task = t;
-	if (start(t, w)) {
+	bool has_started = !app->draining && start(t, w);
+	t->deadline_ms = TASK_FOREVER;
+	if (has_started) {
 		worker_report_ready();
 		app->ready = true;
 		log_info(t, "worker.ready", I("slot", worker_self()->slot));
@@ -157,7 +173,7 @@ static SUSPENDS void worker_main(struct task *t, void *arg)
 	policy_store_stop(t, app->policy);
 	audit_log_stop(t, app->audit);
 	if (app->db)
-		db_close(t, app->db, 5000);
+		db_close(t, app->db, CLOSE_MS);
 	app->db = NULL;
 	app->main_task = NULL;
 	loop_stop(&app->loop);

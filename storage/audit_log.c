@@ -7,7 +7,8 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 
-#define TOGETHER_MS 100 /* leaves that are committed within this time get their positions together */
+#define STOP_MS     2000 /* for the last work; what is left waits in the database for others */
+#define TOGETHER_MS 100  /* leaves that are committed within this time get their positions together */
 
 struct audit_log {
 	struct loop *loop;
@@ -133,8 +134,10 @@ void audit_log_stop(struct task *t, struct audit_log *log)
 	audit_on_append(t->loop->db, NULL, NULL);
 	log->stopping = true;
 	log->stopper = t;
-	if (log->task)
+	if (log->task) {
+		task_set_deadline(log->task, STOP_MS);
 		task_wake(log->task);
+	}
 	while (log->task)
 		task_wait_out(t);
 }

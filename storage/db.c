@@ -279,7 +279,9 @@ bool db_write(struct task *t, const char *pin_key, const struct query *q, const 
 	r->lane = lane_of(pin_key);
 	fault_at("commit.before", NULL);
 	request_enqueue(db, &db->writes, r, false);
-	if (!request_wait(t, db, r, out, err))
+	bool had_to_finish = t->must_finish, ok = request_wait(t, db, r, out, err);
+	task_must_finish_as(t, had_to_finish);
+	if (!ok)
 		return false;
 	fault_at("commit.after", NULL);
 	if (q->audited)

@@ -126,7 +126,7 @@ void db_stats(const struct db *db, struct db_stats *out);
 SUSPENDS OUTSIDE_TX bool db_query(struct task *t, const struct query *q, const struct param *params, size_t n_params,
                                   struct rows *out, struct err *err);
 /* pin_key names what is changed ("lane shop/prod"); writes of one key happen in the order they were made. Once sent,
- * the write runs to its end: the task no longer hears of cancellation. */
+ * the write runs to its end: the task hears of a cancellation after it. */
 SUSPENDS OUTSIDE_TX bool db_write(struct task *t, const char *pin_key, const struct query *q,
                                   const struct param *params, size_t n_params, struct rows *out, struct err *err);
 
@@ -142,7 +142,7 @@ SUSPENDS bool tx_query(struct tx *tx, const struct query *q, const struct param 
                        struct rows *out, struct err *err);
 /* Sends without waiting: its error comes out of the next tx_query or of tx_commit. The parameters are copied. */
 void tx_send(struct tx *tx, const struct query *q, const struct param *params, size_t n_params);
-/* True when committed. Ends the transaction either way. */
+/* True when committed. Ends the transaction either way; as db_write, the commit itself is not interrupted. */
 SUSPENDS bool tx_commit(struct tx *tx, struct err *err) TX_ENDS;
 /* Does not wait: the connection returns to the pool when the server has answered. */
 void tx_rollback(struct tx *tx) TX_ENDS;

@@ -171,7 +171,8 @@ NO_ROLE_CHECK bool tx_commit(struct tx *tx, struct err *err)
 		is_audited = true;
 		tx_send(tx, &Q_audit_append, PARAMS(P_AUDIT(t)));
 	}
-	bool ok = !tx->has_begun || commit(tx, err) || !GUARD(F3);
+	bool had_to_finish = t->must_finish, ok = !tx->has_begun || commit(tx, err) || !GUARD(F3);
+	task_must_finish_as(t, had_to_finish);
 	tx_over(tx);
 	if (ok && is_audited)
 		db_leaf_committed(t, db);

@@ -275,6 +275,11 @@ static SUSPENDS void request_task(struct task *t, void *arg)
 	server_unref(s);
 }
 
+void conn_cut_requests(struct http_server *s)
+{
+	task_cut_all(s->loop, request_task);
+}
+
 static void dispatch(struct http_conn *c)
 {
 	struct http_server *s = c->server;

@@ -115,6 +115,8 @@ struct http_conn *conn_new(struct http_server *s);
 void conn_close(struct http_conn *c);
 void conn_tick(struct http_conn *c, uint64_t now);
 void conn_resume(struct http_conn *c);
+/* Cancels all requests, changes and those whose client has left as well. */
+void conn_cut_requests(struct http_server *s);
 void conn_into(struct http_conn *c, struct conn_list *list);
 void conn_request_end(struct http_conn *c, int status, uint64_t bytes);
 /* The answer is out (or will never be): next request, or the end. */

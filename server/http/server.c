@@ -107,6 +107,8 @@ static void on_tick(uv_timer_t *timer)
 		next = c->next;
 		conn_tick(c, cut ? UINT64_MAX : now);
 	}
+	if (cut)
+		conn_cut_requests(s);
 	for (c = s->busy.first; c; c = next) {
 		next = c->next;
 		if (cut)
@@ -332,6 +334,11 @@ void http_server_drain(struct http_server *s, uint64_t deadline_ms)
 	}
 	uv_timer_start(&s->tick, on_tick, DRAIN_TICK_MS, DRAIN_TICK_MS);
 	server_check_drained(s);
+}
+
+void http_server_cut(struct http_server *s)
+{
+	s->drain_at_ms = 0;
 }
 
 static void on_server_handle_closed(uv_handle_t *h)

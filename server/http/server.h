@@ -11,7 +11,7 @@
  * run from the loop and must return at once.
  *
  * A client that leaves (end of file or reset) while handle() runs sets rq->client_gone and cancels the task; a task
- * that called task_must_finish() goes on. Timeouts here measure the network, so they follow the machine's clock, not
+ * that called task_must_finish() goes on (until a drain's deadline). Timeouts here measure the network, so they follow the machine's clock, not
  * the test clock.
  *
  * While a request is worked on, up to pipeline_max bytes are read ahead; a client that sends more is noticed leaving
@@ -139,8 +139,10 @@ struct http_server *http_server_new(struct loop *l, const struct http_server_opt
  */
 bool http_server_listen_fd(struct http_server *s, int fd, struct err *err);
 /* Stops accepting, closes idle connections, lets the others finish with Connection: close. After deadline_ms what is
- * left is cancelled and cut. app->drained() follows when the last is gone. */
+ * left is cancelled and cut, changes as well. app->drained() follows when the last is gone. */
 void http_server_drain(struct http_server *s, uint64_t deadline_ms);
+/* A drain's deadline is now. */
+void http_server_cut(struct http_server *s);
 /* Cuts everything off. Call loop_run or loop_done afterwards: the memory goes when the last handle and task are gone.
  */
 void http_server_free(struct http_server *s);

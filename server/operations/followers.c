@@ -402,7 +402,8 @@ void followers_stop(struct task *t, struct followers *f)
 	db_on_events(t->loop->db, NULL, NULL);
 	f->is_stopping = true;
 	f->stopper = t;
-	wake(f);
+	if (f->task)
+		task_cancel(f->task); /* it only reads */
 	while (f->task)
 		task_wait_out(t);
 }

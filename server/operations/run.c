@@ -206,7 +206,8 @@ static SUSPENDS bool commit(struct task *t, struct operation *op, const struct q
 			return !lost;
 		}
 		log_warn(t, "operation.checkpoint_failed", I("round", round), LOG_ERR(&err));
-		if (round == CHECKPOINT_TRIES || !err.code->retry || !task_sleep(t, 200u << round, &err))
+		if (round == CHECKPOINT_TRIES || !err.code->retry || task_is_cancelled(t) ||
+		    !task_sleep(t, 200u << round, &err))
 			return false;
 	}
 }
@@ -360,6 +361,7 @@ void run_operation(struct task *t, struct runner *r, char *const *columns)
 		t->effects = 0;
 		struct step step;
 		memset(&err, 0, sizeof(err));
+		task_may_be_cancelled(t);
 		if (may_cancel(&op) && op.cancel_requested) {
 			step = cancelled_step(&op);
 		} else {
@@ -367,14 +369,16 @@ void run_operation(struct task *t, struct runner *r, char *const *columns)
 			if (fault_armed)
 				fault_at(arena_printf(t->arena, "phase.%s", op.phase->name), NULL);
 			enum phase_outcome outcome = op.phase->run(t, &op, &err);
-			if (outcome == PHASE_FAILED && err.code == &E_cancelled) {
-				/* told to stop, or too late: the next claim runs this phase again */
+			if (outcome == PHASE_FAILED && (err.code == &E_cancelled || task_is_cancelled(t))) {
+				/* told to stop, or too late: the next claim runs this phase again. Whatever else the
+				 * failure is called, it may come of that. */
 				if (loop_exact_ms(t->loop) >= t->effects_until_ms)
 					log_warn(t, "operation.lease_lost");
 				return;
 			}
 			step = judge(t, &op, outcome, &err);
 		}
+		task_must_finish(t); /* a phase that has ended is written down */
 		step = recovered(t, &op, &step);
 		if (step.kind == STEP_FINISH) {
 			commit_finish(t, &op, &step);

@@ -113,7 +113,7 @@ static SUSPENDS void job_main(struct task *t, void *arg)
 	audit_begin(t, NULL);
 	job->finished = true;
 	if (job->heart)
-		task_cancel(job->heart);
+		task_cut(job->heart);
 	while (job->heart)
 		task_wait_out(t);
 	if (job->prev)
@@ -332,22 +332,29 @@ struct runner *runner_new(struct loop *l, const struct runner_options *options)
 	return r;
 }
 
-void runner_stop(struct task *t, struct runner *r, uint64_t wait_ms)
+void runner_claim_no_more(struct runner *r)
 {
-	uint64_t until = loop_now_ms(t->loop) + wait_ms;
 	r->stopping = true;
-	r->stopper = t;
 	if (!r->claimer_done)
 		task_wake(r->claimer);
-	while ((r->active || r->promised || !r->claimer_done) && loop_now_ms(t->loop) < until) {
+}
+
+void runner_stop(struct task *t, struct runner *r, uint64_t until_ms)
+{
+	runner_claim_no_more(r);
+	r->stopper = t;
+	while ((r->active || r->promised || !r->claimer_done) && loop_now_ms(t->loop) < until_ms) {
 		struct err err = { 0 };
-		if (!task_wait(t, until - loop_now_ms(t->loop), &err))
+		if (!task_wait(t, until_ms - loop_now_ms(t->loop), &err))
 			break;
 	}
-	for (struct job *j = r->jobs; j; j = j->next)
-		task_cancel(j->task); /* their phases run again elsewhere */
-	while (r->active || r->promised || !r->claimer_done)
+	if (!r->claimer_done)
+		task_cut(r->claimer);
+	while (r->active || r->promised || !r->claimer_done) {
+		for (struct job *j = r->jobs; j; j = j->next) /* also those of a claim that was on its way */
+			task_cut(j->task);                    /* their phases run again elsewhere */
 		task_wait_out(t);
+	}
 	r->stopper = NULL;
 }
 

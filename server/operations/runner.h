@@ -22,7 +22,9 @@ void runner_kick(struct runner *r); /* something may be due */
 /* operation_submit(). What it creates starts here at once when there is room: claimed in the commit that makes it. */
 SUSPENDS bool runner_submit(struct task *t, struct runner *r, const struct op_submission *s, struct op_submitted *out,
                             struct err *err);
-/* Claims nothing more, lets running phases reach their checkpoint. Waits at most wait_ms. */
-SUSPENDS void runner_stop(struct task *t, struct runner *r, uint64_t wait_ms);
+/* The beginning of the end: what is not claimed is left to others. */
+void runner_claim_no_more(struct runner *r);
+/* Lets running phases reach their checkpoint until until_ms (loop_now_ms()), then cancels them. */
+SUSPENDS void runner_stop(struct task *t, struct runner *r, uint64_t until_ms);
 void runner_free(struct runner *r);
 size_t runner_active(const struct runner *r);

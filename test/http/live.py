@@ -37,6 +37,11 @@ def apply(plane, lane, key=None, **changes):
     return plane.post(LIVE, body(lane, **changes), key=key)
 
 
+def apply_async(plane, lane, key):
+    """Answered at once, with the operation as it is then."""
+    return plane.post(LIVE, body(lane), key=key, headers={"Prefer": "respond-async"})
+
+
 def beside(plane, lane, key, **changes):
     """An apply beside the test; the returned function waits for its answer, None when the service died."""
     answers = []

@@ -176,6 +176,28 @@ def a_second_signal_or_the_deadline_kills():
 
 
 @test
+def a_second_signal_after_the_workers_changes_nothing():
+    with Service(env={"TEST_FATE": "is told when to end"}, stdin=subprocess.PIPE) as service:
+        service.process.terminate()
+        service.line("after workers")
+        service.process.terminate()
+        service.process.stdin.close()
+        assert service.process.wait(5) == 0
+
+
+@test
+def a_parent_that_blocks_the_signal_does_not_keep_it_from_the_workers():
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        service = Service(drain_ms=60000)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    with service:
+        service.process.terminate()
+        assert service.process.wait(20) == 0
+
+
+@test
 def workers_die_with_the_supervisor():
     with Service() as service:
         pids = children(service.process.pid)
