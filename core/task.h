@@ -81,6 +81,6 @@ static inline void task_cut(struct task *t)
 	task_cancel(t);
 }
 void task_cut_all(struct loop *l, task_fn fn); /* that run fn */
-uint64_t task_left_ms(const struct task *t); /* until the deadline */
+uint64_t task_left_ms(const struct task *t);   /* until the deadline */
 /* Sets the deadline ms from now. */
 void task_set_deadline(struct task *t, uint64_t ms);

@@ -11,8 +11,8 @@
  * run from the loop and must return at once.
  *
  * A client that leaves (end of file or reset) while handle() runs sets rq->client_gone and cancels the task; a task
- * that called task_must_finish() goes on (until a drain's deadline). Timeouts here measure the network, so they follow the machine's clock, not
- * the test clock.
+ * that called task_must_finish() goes on (until a drain's deadline). Timeouts here measure the network, so they follow
+ * the machine's clock, not the test clock.
  *
  * While a request is worked on, up to pipeline_max bytes are read ahead; a client that sends more is noticed leaving
  * only later. http_server_new() makes the process ignore SIGPIPE.
