@@ -15,6 +15,7 @@ import pytest
 from double import Rehearsal
 from plane import Plane
 from postgres import Cluster
+from preview import Previews
 from rehearsal import policy as policies
 from rehearsal.lane import Lane
 from rehearsal.service import run_to_end
@@ -150,6 +151,18 @@ def unprepared_lane(doubles, plane):
 def lane(unprepared_lane, plane):
     """A lane with all records that the main job needs."""
     return unprepared_lane.prepare(plane)
+
+
+@pytest.fixture
+def previews(plane, lane):
+    """Previews of the lane's product, each a compose service of its own."""
+    return Previews(plane, lane).prepare()
+
+
+@pytest.fixture
+def staged(plane, lane):
+    """Previews that borrow the lane's own compose service."""
+    return Previews(plane, lane, staged=True).prepare()
 
 
 @contextlib.contextmanager

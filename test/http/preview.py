@@ -8,6 +8,16 @@ CONTEXT = "shop-preview"
 BASE_URL = "https://previews.example.com"
 
 
+def codes(plan):
+    """Of what blocks a plan."""
+    return {blocker["code"] for blocker in plan["blockers"]}
+
+
+def odoo_url(lane):
+    """Where a preview answers: by another name than the lane, whose host no preview may have."""
+    return lane.doubles.odoo.url.replace("127.0.0.1", "localhost")
+
+
 class Previews:
     def __init__(self, plane, lane, staged=False):
         self.plane, self.lane, self.dokploy = plane, lane, lane.doubles.dokploy

@@ -2,7 +2,7 @@
 and the lane's web service runs. One table for testing and prod; the phases are the engine's own list.
 
 Here each fault with one kind, and some phases of each kind; every cell with FAULT_FULL=1, as `./ci/run fault` does.
-Elsewhere: SIGKILL around each effect (test_kill.py), each wait failing once (test_waits.py), previews (test_odoo_previews.py),
+Elsewhere: SIGKILL around each effect (test_kill.py), each wait failing once (test_waits.py), previews (test_odoo_preview_*.py),
 what is recorded of each failure (test_replacement_failures.py, test_stable_bootstrap.py, test_post_deploy.py, test_prod_lane.py).
 """
 import contextlib

@@ -1,18 +1,16 @@
 """What goes wrong around a preview of its own: it passes, or fails with the cause and what to do next, leaves nothing half made,
-and never touches the lane it takes after. PREV-47, PREV-66, F8, F10. More of each in test_odoo_previews.py."""
+and never touches the lane it takes after. PREV-47, PREV-66, F8, F10. More of each in test_odoo_preview_refresh.py."""
 import pytest
 
-from preview import Previews
 from sweep import FULL
 from test_odoo_faults import NEVER, NEXT, PATIENT, cancel_on_entry
 
 
 @pytest.fixture
-def previews(plane, lane):
-    made = Previews(plane, lane).prepare()
-    dokploy = made.dokploy
+def previews(previews):
+    dokploy = previews.dokploy
     dokploy.queue_seconds = dokploy.deploy_seconds = dokploy.schedule_seconds = 0
-    return made
+    return previews
 
 
 @pytest.fixture
