@@ -15,6 +15,7 @@ const struct route *const all_routes[] = {
 	provider_target_routes,
 	context_move_routes,
 	preview_routes,
+	preview_record_routes,
 	artifact_routes,
 	derive_routes,
 	release_routes,

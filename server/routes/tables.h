@@ -9,6 +9,7 @@ extern const struct route artifact_routes[];
 extern const struct route derive_routes[];
 extern const struct route release_routes[];
 extern const struct route preview_routes[];
+extern const struct route preview_record_routes[];
 extern const struct route list_routes[];
 extern const struct route product_routes[];
 extern const struct route view_routes[];
