@@ -1,13 +1,10 @@
 """The service under measurement with everything it talks to: a private PostgreSQL that keeps its promises, the issuer double."""
 import base64
 import copy
-import importlib.machinery
-import importlib.util
 import json
 import pathlib
 import re
 import secrets
-import sys
 import tempfile
 import time
 
@@ -30,16 +27,6 @@ DURABLE = {
 }
 READS = ["product_environment.read", "deployment.read", "promotion.read", "operations.read", "driver.read"]
 BODY_BYTES, RECORD_BYTES = 1500, 2048
-
-
-def queries():
-    """{name: SQL} of the service's own statements for one item, as its build reads them."""
-    loader = importlib.machinery.SourceFileLoader("sqlgen", str(ROOT / "ci" / "sqlgen"))
-    sqlgen = importlib.util.module_from_spec(importlib.util.spec_from_loader("sqlgen", loader))
-    sys.dont_write_bytecode = True
-    loader.exec_module(sqlgen)
-    found = [query for file in sorted((ROOT / "storage").glob("*.sql")) for query in sqlgen.queries(file)]
-    return {query.name: sqlgen.write_forms("", *query[:3])[0] if query.form == sqlgen.ITEMS else query.sql for query in found}
 
 
 def with_values(sql, values):

@@ -3,7 +3,8 @@ least that stores it and with the service's own statement, and a commit of one s
 import re
 import statistics
 
-from plane import LANES, queries, with_values
+from plane import LANES, with_values
+from statements import statements
 
 BARE = "CREATE TABLE IF NOT EXISTS bench_bare (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text)"
 NOW = "'2026-01-01T00:00:00Z'"
@@ -16,7 +17,7 @@ def statement(run, k):
     values = [f"('idempotency-' || :key{k})", ":scope", "'/v1/evidence/deployments'", key, ":fingerprint", ":trace", NOW,
               ":answer", f"('deployment-' || :key{k})", f"'{run.bench.lane.context}'", instance, "'artifact-shop-0001'",
               "'" + "a" * 40 + "'", NOW, "'2026-01-01T00:01:00Z'", ":deployment", f"replace(:inventory, '@KEY@', :key{k}::text)", ":leaf"]
-    return " ".join(with_values(queries()["deployment_evidence_store"], values).split()) + ";\n"
+    return " ".join(with_values(statements()["deployment_evidence_store"].sql, values).split()) + ";\n"
 
 
 class Scripts:
@@ -47,8 +48,8 @@ def measure(run):
     environment = {"BENCH_BODY": str(template)}
     run.ask("evidence", 1, **environment)    # leaves rows for pgbench to imitate
     scripts = Scripts(run)
-    peers = {name: peer for name, store in (("fastify, the least", None), ("fastify, the same statement", queries()["deployment_evidence_store"]))
-             if (peer := run.fastify(f"POST deployment evidence beside {name}", store))}
+    works = {"fastify, the least": None, "fastify, the same statement": statements()["deployment_evidence_store"].sql}
+    peers = {name: peer for name, store in works.items() if (peer := run.fastify(f"POST deployment evidence beside {name}", store))}
     clients = (1, 8, 16) if run.options.quick else (1, 4, 8, 16, 32)
     programs = []
     for n in run.options.connections:
