@@ -148,8 +148,9 @@ static SUSPENDS void drain(struct task *t, struct worker_state *w)
 		while (!app->drained)
 			task_wait_out(t);
 	}
+	uint64_t now = loop_now_ms(t->loop);
 	if (app->runner)
-		runner_stop(t, app->runner, until);
+		runner_stop(t, app->runner, until > now ? until - now : 0);
 }
 
 static SUSPENDS void worker_main(struct task *t, void *arg)

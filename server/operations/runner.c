@@ -339,13 +339,14 @@ void runner_claim_no_more(struct runner *r)
 		task_wake(r->claimer);
 }
 
-void runner_stop(struct task *t, struct runner *r, uint64_t until_ms)
+void runner_stop(struct task *t, struct runner *r, uint64_t wait_ms)
 {
+	uint64_t until = loop_now_ms(t->loop) + wait_ms;
 	runner_claim_no_more(r);
 	r->stopper = t;
-	while ((r->active || r->promised || !r->claimer_done) && loop_now_ms(t->loop) < until_ms) {
+	while ((r->active || r->promised || !r->claimer_done) && loop_now_ms(t->loop) < until) {
 		struct err err = { 0 };
-		if (!task_wait(t, until_ms - loop_now_ms(t->loop), &err))
+		if (!task_wait(t, until - loop_now_ms(t->loop), &err))
 			break;
 	}
 	if (!r->claimer_done)

@@ -24,7 +24,7 @@ SUSPENDS bool runner_submit(struct task *t, struct runner *r, const struct op_su
                             struct err *err);
 /* The beginning of the end: what is not claimed is left to others. */
 void runner_claim_no_more(struct runner *r);
-/* Lets running phases reach their checkpoint until until_ms (loop_now_ms()), then cancels them. */
-SUSPENDS void runner_stop(struct task *t, struct runner *r, uint64_t until_ms);
+/* Lets running phases reach their checkpoint for at most wait_ms, then cuts them off. */
+SUSPENDS void runner_stop(struct task *t, struct runner *r, uint64_t wait_ms);
 void runner_free(struct runner *r);
 size_t runner_active(const struct runner *r);
