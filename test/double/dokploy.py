@@ -12,7 +12,7 @@ import threading
 from aiohttp import web
 
 from .errors import ApiError
-from .faults import Faults
+from .faults import Faults, cut
 from .jobs import DeployQueue, TITLES
 from .procedures import TABLE, domains, services, structure
 from .spec import Spec
@@ -189,7 +189,7 @@ class Dokploy:
         return await self._after(rule, seen, http, status, body)
 
     async def _land_late(self, rule, seen, http, malformed):
-        http.transport.abort()
+        cut(http)
         await self._held(rule)
         await self._answer(http, seen, malformed, rule)
         return web.Response()
@@ -216,7 +216,7 @@ class Dokploy:
             rule.reached.set()
             await self._wait_for(rule.released)
         if rule.transport in ("drop_before", "hang"):
-            http.transport.abort()
+            cut(http)
             return False
         return True
 
@@ -268,7 +268,7 @@ class Dokploy:
             await self._held(rule)
         if rule is not None and rule.transport == "drop_after":
             seen.status = 0
-            http.transport.abort()
+            cut(http)
             return web.Response()
         text = json.dumps(body)
         if rule is not None and rule.transport == "truncate":

@@ -25,6 +25,12 @@ for _name in ("compose.deploy", "compose.redeploy", "application.deploy", "appli
     LIES[_name] = DEPLOY_LIES
 
 
+def cut(http):
+    """Breaks the caller's connection, unless the caller is gone already."""
+    if http.transport is not None:
+        http.transport.abort()
+
+
 class Rule:
     def __init__(self, method, procedure):
         self.method, self.procedure = method.upper(), procedure

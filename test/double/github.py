@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 
-from .faults import Faults
+from .faults import Faults, cut
 
 CODE_SECONDS = 600
 API_VERSIONS = {"2022-11-28"}
@@ -115,7 +115,7 @@ class Github:
             while not rule.released.is_set():
                 await asyncio.sleep(0.01)
         if rule.transport == "drop_before":
-            http.transport.abort()
+            cut(http)
             return web.Response()
         if rule.status is not None:
             body = rule.body if rule.body is not None else {"message": "trouble"}
@@ -124,7 +124,7 @@ class Github:
             return web.json_response(body, status=rule.status)
         answer = await handler(http)
         if rule.transport in ("drop_after", "truncate", "hang"):
-            http.transport.abort()
+            cut(http)
         return answer
 
     # the web side

@@ -10,6 +10,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
+from .faults import cut
 from .keys import SigningKey, b64url, first_key
 
 AUDIENCE = "launchplane.test"
@@ -151,7 +152,7 @@ class Issuer:
         if kind == "slow":
             await asyncio.wait({asyncio.ensure_future(self.clock.sleep(trouble["seconds"]))})
         if kind == "down":
-            http.transport.abort()
+            cut(http)
             return web.Response()
         return web.json_response(document)
 

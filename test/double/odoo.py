@@ -10,6 +10,8 @@ import json
 
 from aiohttp import web
 
+from .faults import cut
+
 # A transparent pixel.
 _PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
@@ -64,7 +66,7 @@ class Odoo:
             host, path = http.url.host, http.path.strip("/")
         face = self.faces.get(host, Face())
         if face.unreachable:
-            http.transport.abort()
+            cut(http)
             return web.Response()
         answer = self._answer(host, path, face)
         self.requests.append((http.path, http.headers.get("User-Agent", ""), answer.status))
