@@ -6,7 +6,8 @@
  * worker_self().
  *
  * Signals to the supervisor: SIGTERM and SIGINT let the workers drain (they get SIGTERM) and end with 0; a second one,
- * or drain_ms, kills them. SIGHUP is ignored: settings are read at start. Workers are in process groups of their own,
+ * or drain_ms, kills them; once they are gone another signal changes nothing. SIGHUP is ignored: settings are read at
+ * start. Workers are in process groups of their own,
  * so that a terminal's Ctrl-C reaches only the supervisor, and the kernel kills them when the supervisor dies.
  *
  * systemd: READY, STOPPING, STATUS and WATCHDOG are sent when NOTIFY_SOCKET is there; socket activation takes the first

@@ -208,11 +208,12 @@ static SUSPENDS bool enablement_route(struct call *c, struct err *err)
 		return false;
 	}
 	json_set_str(c->arena, &records, "preview_enablement_record_id", e->record_id);
-	return preview_accept(c, tx, &records,
-	              rows.n ? NULL
-	                     : preview_note(c->arena, "older_than_stored",
-	                                 "a later event of this pull request is stored; nothing was changed"),
-	              err);
+	return preview_accept(
+	        c, tx, &records,
+	        rows.n ? NULL
+	               : preview_note(c->arena, "older_than_stored",
+	                              "a later event of this pull request is stored; nothing was changed"),
+	        err);
 }
 
 /* ---- reading ---- */
