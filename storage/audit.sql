@@ -5,10 +5,12 @@
 INSERT INTO launchplane_audit_pending (leaf) VALUES ($1::json);
 
 -- name: audit_is_waiting
--- Whether the sequencer has something to do: entries without a position, or, if it can sign, some that no checkpoint covers.
-SELECT EXISTS (SELECT 1 FROM launchplane_audit_pending)
+-- Whether the sequencer has something to do: entries behind $2 without a position, or, if it can sign, some that no checkpoint
+-- covers; and the last entry_id that was given to any writer.
+SELECT EXISTS (SELECT 1 FROM launchplane_audit_pending WHERE entry_id > $2::bigint)
     OR ($1::boolean AND (SELECT coalesce(max(position) + 1, 0) FROM launchplane_audit_entries)
-                        > (SELECT coalesce(max(size), 0) FROM launchplane_audit_checkpoints));
+                        > (SELECT coalesce(max(size), 0) FROM launchplane_audit_checkpoints)),
+       (SELECT last_value FROM launchplane_audit_pending_entry_id_seq);
 
 -- name: audit_sequence_lock
 -- One sequencer among all processes of all hosts. Until the transaction ends it may take entries out of the pending table.
@@ -28,18 +30,23 @@ SELECT (SELECT coalesce(max(position) + 1, 0) FROM launchplane_audit_entries), c
 SELECT position, encode(hashes, 'hex') FROM launchplane_audit_entries WHERE position = ANY ($1::bigint[]) ORDER BY position;
 
 -- name: audit_pending
-SELECT entry_id, leaf FROM launchplane_audit_pending ORDER BY entry_id LIMIT $1::bigint;
+SELECT entry_id, leaf FROM launchplane_audit_pending WHERE entry_id > $2::bigint ORDER BY entry_id LIMIT $1::bigint;
 
 -- name: audit_place
--- Gives pending entries positions from $2 on. The leaves do not travel.
+-- Gives pending entries positions from $2 on. The leaves do not travel; what lists go by (storage/audit_filing.h) does.
 WITH placed AS (
-    SELECT t.entry_id, $2::bigint + t.n - 1 AS position, decode(t.hashes, 'hex') AS hashes
-      FROM unnest($1::bigint[], $3::text[]) WITH ORDINALITY AS t(entry_id, hashes, n)),
+    SELECT t.entry_id, $2::bigint + t.n - 1 AS position, decode(t.hashes, 'hex') AS hashes, t.at, t.product, t.action,
+           t.deployment_record_id, t.promotion_record_id
+      FROM unnest($1::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) WITH ORDINALITY
+           AS t(entry_id, hashes, at, product, action, deployment_record_id, promotion_record_id, n)),
 taken AS (
     DELETE FROM launchplane_audit_pending p USING placed WHERE p.entry_id = placed.entry_id
-    RETURNING placed.position, p.leaf, placed.hashes),
+    RETURNING placed.*, p.leaf),
 made AS (
-    INSERT INTO launchplane_audit_entries (position, leaf, hashes) SELECT position, leaf, hashes FROM taken RETURNING 1)
+    INSERT INTO launchplane_audit_entries
+        (position, leaf, hashes, at, product, action, deployment_record_id, promotion_record_id)
+    SELECT position, leaf, hashes, at, product, action, deployment_record_id, promotion_record_id FROM taken
+    RETURNING 1)
 SELECT count(*) FROM made;
 
 -- name: audit_checkpoint_insert
@@ -65,7 +72,7 @@ VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (key_id) DO NOTHING;
 
 -- name: audit_entries_from
-SELECT position, leaf, encode(hashes, 'hex')
+SELECT position, leaf, encode(hashes, 'hex'), at, product, action, deployment_record_id, promotion_record_id
   FROM launchplane_audit_entries
  WHERE position >= $1::bigint
  ORDER BY position
@@ -79,11 +86,11 @@ SELECT size, note FROM launchplane_audit_checkpoints WHERE size > $1::bigint ORD
 SELECT position, json_build_object('position', position, 'leaf', leaf, 'hashes', encode(hashes, 'hex'))
   FROM launchplane_audit_entries
  WHERE position >= $1::bigint
-   AND ($2::text IS NULL OR leaf ->> 'product' = $2)
+   AND ($2::text IS NULL OR product = $2)
    AND ($3::text IS NULL OR leaf ->> 'context' = $3)
-   AND ($4::text IS NULL OR leaf ->> 'action' = $4)
+   AND ($4::text IS NULL OR action = $4)
    AND ($5::text IS NULL OR leaf ->> 'actor' = $5)
-   AND ($6::text IS NULL OR leaf ->> 'at' >= $6)
+   AND ($6::text IS NULL OR at >= $6)
  ORDER BY position
  LIMIT $7::bigint;
 

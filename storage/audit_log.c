@@ -2,7 +2,6 @@
 
 #include "core/log.h"
 #include "core/loop.h"
-#include "storage/audit.sql.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -45,7 +44,7 @@ static SUSPENDS bool tell_denials(struct task *t, struct audit_log *log, struct 
 
 static SUSPENDS bool sequence(struct task *t, struct audit_log *log, struct err *err)
 {
-	struct rows rows;
+	bool more;
 	struct sequencer *s = &log->sequencer;
 	if (!audit_key_ensure(t, s, log->has_seed ? log->seed : NULL, err)) {
 		if (err_is(err, &E_database_unavailable) || err_is(err, &E_service_unavailable) ||
@@ -56,9 +55,8 @@ static SUSPENDS bool sequence(struct task *t, struct audit_log *log, struct err 
 		s->has_warned = true;
 		memset(err, 0, sizeof(*err));
 	}
-	if (!db_query(t, &Q_audit_is_waiting, PARAMS(P_BOOL(s->key.can_sign)), &rows, err))
+	if (!audit_look(t, s, loop_now_ms(t->loop), log->stopping, &more, err))
 		return false;
-	bool more = row_bool(&rows, 0, 0);
 	while (more) {
 		if (!audit_sequence(t, s, &more, err))
 			return false;

@@ -41,7 +41,18 @@ struct sequencer {
 	uint64_t seen_size;  /* the largest checkpoint this process has seen: the log does not become shorter */
 	bool was_busy;       /* another process was at it */
 	bool has_warned;
+	/* Pending entries up to this one were placed long ago: while some transaction holds back cleaning, all that
+	 * were ever pending still lie there. An entry of a transaction that was longer than that is found by the next
+	 * look at all. */
+	int64_t after, soon_after;      /* entry_id; what becomes after next */
+	uint64_t all_at_ms, next_at_ms; /* when to look at all again, and when to move on */
 };
+#define AUDIT_LATE_MS 5000  /* transactions that write end within this time, or are looked for with all */
+#define AUDIT_ALL_MS  60000 /* between two looks at all */
+
+/* Whether there is something to do, and from where on the next rounds look; everything: at all. */
+SUSPENDS OUTSIDE_TX bool audit_look(struct task *t, struct sequencer *s, uint64_t now_ms, bool everything,
+                                    bool *is_waiting, struct err *err);
 SUSPENDS OUTSIDE_TX bool audit_sequence(struct task *t, struct sequencer *s, bool *more, struct err *err);
 /* Loads the key, or makes one; leaves s without key, and says why once, when it cannot be had. */
 SUSPENDS OUTSIDE_TX bool audit_key_ensure(struct task *t, struct sequencer *s, const unsigned char *seed,

@@ -20,7 +20,8 @@ struct check {
 	uint64_t sound; /* entries that a checkpoint vouches for */
 	struct checkpoint saved;
 	bool has_saved, saved_was_met;
-	struct audit_finding doubt; /* a subtree's hash differs: the next checkpoint tells which side is wrong */
+	struct audit_finding misfiled; /* sound, and hidden from lists */
+	struct audit_finding doubt;    /* a subtree's hash differs: the next checkpoint tells which side is wrong */
 
 	const char *notes[PAGE];
 	uint64_t sizes[PAGE];
@@ -148,6 +149,18 @@ static SUSPENDS bool check_notes(struct check *c, struct task *t, struct err *er
 
 /* ---- entries ---- */
 
+/* Whether lists find the entry where its leaf belongs. */
+static void check_filing(struct check *c, const struct audit_line *e)
+{
+	struct audit_filing own;
+	if (!e->is_filed || c->misfiled.is_bad || !audit_filing_of(c->page, e->leaf, &own) ||
+	    audit_filed_alike(&own, &e->filing))
+		return;
+	c->misfiled = (struct audit_finding){ .is_bad = true, .first = e->position, .last = e->position };
+	snprintf(c->misfiled.what, sizeof(c->misfiled.what),
+	         "the columns that lists go by (at, product, action, record ids) say something else than the leaf");
+}
+
 static bool check_entry(struct check *c, const struct audit_line *e)
 {
 	struct merkle_hash made[64], kept;
@@ -171,6 +184,7 @@ static bool check_entry(struct check *c, const struct audit_line *e)
 		         "the hash of the subtree from %llu to %llu, kept at position %llu, is wrong",
 		         (unsigned long long)c->doubt.first, (unsigned long long)at, (unsigned long long)at);
 	}
+	check_filing(c, e);
 	return true;
 }
 
@@ -232,7 +246,9 @@ static bool check_end(struct check *c)
 		           (unsigned long long)c->saved.size);
 	if (n > c->sound && !c->report->is_unsigned)
 		return bad(c, c->sound, n - 1, "no signed checkpoint covers the entries from here on");
-	return !c->doubt.is_bad || bad(c, c->doubt.first, c->doubt.last, "%s", c->doubt.what);
+	if (c->doubt.is_bad)
+		return bad(c, c->doubt.first, c->doubt.last, "%s", c->doubt.what);
+	return !c->misfiled.is_bad || bad(c, c->misfiled.first, c->misfiled.last, "%s", c->misfiled.what);
 }
 
 /* One page of entries; *at_end: there are no more. What is bad stops it as well. */
@@ -290,6 +306,11 @@ bool audit_verify(struct task *t, struct audit_source *s, const struct audit_wan
 
 /* ---- the database ---- */
 
+static const char *text_or_null(struct arena *a, const struct rows *rows, size_t row, int column)
+{
+	return row_is_null(rows, row, column) ? NULL : arena_strdup(a, row_text(rows, row, column));
+}
+
 static SUSPENDS bool db_entries(struct audit_source *s, struct task *t, uint64_t from, struct audit_line *out,
                                 size_t *n, struct err *err)
 {
@@ -299,9 +320,15 @@ static SUSPENDS bool db_entries(struct audit_source *s, struct task *t, uint64_t
 		return false;
 	*n = rows.n;
 	for (size_t i = 0; i < rows.n; i++)
-		out[i] = (struct audit_line){ (uint64_t)row_int(&rows, i, 0),
-			                      arena_strdup(t->arena, row_text(&rows, i, 1)),
-			                      arena_strdup(t->arena, row_text(&rows, i, 2)) };
+		out[i] = (struct audit_line){
+			.position = (uint64_t)row_int(&rows, i, 0),
+			.leaf = arena_strdup(t->arena, row_text(&rows, i, 1)),
+			.hashes = arena_strdup(t->arena, row_text(&rows, i, 2)),
+			.is_filed = true,
+			.filing = { text_or_null(t->arena, &rows, i, 3), text_or_null(t->arena, &rows, i, 4),
+			            text_or_null(t->arena, &rows, i, 5), text_or_null(t->arena, &rows, i, 6),
+			            text_or_null(t->arena, &rows, i, 7) },
+		};
 	rows_done(&rows);
 	return true;
 }

@@ -6,12 +6,15 @@
 #pragma once
 
 #include "core/signed_note.h"
+#include "storage/audit_filing.h"
 #include "storage/db.h"
 
 struct audit_line {
 	uint64_t position;
-	const char *leaf;   /* canonical JSON */
-	const char *hashes; /* hex */
+	const char *leaf;           /* canonical JSON */
+	const char *hashes;         /* hex */
+	bool is_filed;              /* it comes with the columns that lists go by, */
+	struct audit_filing filing; /* these */
 };
 
 #define AUDIT_KEYS_MAX 64

@@ -438,7 +438,8 @@ struct db *db_new(struct loop *l, const struct db_options *options, struct err *
 		conn_ops(&db->conns[i]);
 	}
 	uv_timer_init(&l->uv, &db->retry);
-	db->handles++;
+	uv_timer_init(&l->uv, &db->held);
+	db->handles += 2;
 	db_listen_init(db);
 	db->hook = (struct turn_hook){ .fn = db_schedule, .arg = db };
 	loop_add_hook(l, &db->hook);
@@ -503,6 +504,7 @@ void db_close(struct task *t, struct db *db, uint64_t wait_ms)
 	while (!is_quiet(db)) /* their tasks have been woken and return */
 		task_wait_out(t);
 	timer_close(db, &db->retry);
+	timer_close(db, &db->held);
 	timer_close(db, &db->listen.timer);
 	for (unsigned i = 0; i < db->opt.pool_size; i++)
 		timer_close(db, &db->conns[i].link.timer);

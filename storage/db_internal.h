@@ -185,6 +185,7 @@ struct db {
 	uint64_t retry_at_ms; /* no connection attempt before (uv_now) */
 	unsigned failures;    /* attempts in a row */
 	uv_timer_t retry;
+	uv_timer_t held;     /* writes are kept waiting for the groups in flight, but not for ever */
 	unsigned first_host; /* rotated when a host does not answer */
 	char last_failure[240];
 

@@ -4,20 +4,30 @@
 
 #define READS_TOGETHER 16 /* fewer reads than this are not spread over connections */
 #define SLOW_MS        10 /* a connection that waits longer for one answer gets no more reads while others can take them */
+#define GROUPS_AT_ONCE 2  /* while one is flushed, one is worked on */
+#define GROUP_WORTH    16 /* so many writes must wait for each further group to be made */
+#define STUCK_MS       50 /* a group that takes longer keeps nobody waiting */
 
 /* Who gets which connection.
  * Reads share up to READ_CONNS_MAX connections, writes and transactions each take one of their own. The caps leave one
  * connection for reads, and one beside the transactions for writes, where the pool is large enough for that. When a
  * transaction or a write finds no free connection, all reading connections but one take no more reads and so become
- * free. */
+ * free.
+ * A group costs PostgreSQL as much as two of its writes; so while some are in flight, writes gather for the next. */
 
 struct counts {
 	unsigned idle, reading, slow, writing, in_tx, connecting; /* slow: reading, and waiting long for its answer */
+	unsigned stuck;                                           /* of those that write */
 };
+
+static bool waits_for(const struct db *db, const struct conn *c, uint64_t ms)
+{
+	return c->entries_n && uv_now(&db->loop->uv) - conn_waiting_since(c) >= ms;
+}
 
 static bool is_slow(const struct db *db, const struct conn *c)
 {
-	return c->entries_n && uv_now(&db->loop->uv) - conn_waiting_since(c) >= SLOW_MS;
+	return waits_for(db, c, SLOW_MS);
 }
 
 static struct counts count(const struct db *db)
@@ -31,9 +41,10 @@ static struct counts count(const struct db *db)
 			n.connecting += c->link.state != LINK_DOWN;
 		else if (c->role == ROLE_IDLE)
 			n.idle++;
-		else if (c->role == ROLE_WRITES)
+		else if (c->role == ROLE_WRITES) {
 			n.writing++;
-		else if (is_slow(db, c))
+			n.stuck += waits_for(db, c, STUCK_MS);
+		} else if (is_slow(db, c))
 			n.slow++;
 		else
 			n.reading++;
@@ -195,7 +206,8 @@ static void open_connections(struct db *db)
 	unsigned reading = n.reading + n.slow;
 	if ((reading || oldest_read(db)) && n.reading < reads_cap(db))
 		reading++; /* a spare one, so that the next read need not queue behind a slow one */
-	unsigned wanted = n.in_tx + n.writing + db->txs.n + db->writes.n + reading;
+	unsigned groups = db->writes.n < GROUPS_AT_ONCE ? db->writes.n : GROUPS_AT_ONCE + db->writes.n / GROUP_WORTH;
+	unsigned wanted = n.in_tx + n.writing + db->txs.n + groups + reading;
 	if (wanted < db->opt.min_open)
 		wanted = db->opt.min_open;
 	if (wanted > db->opt.pool_size)
@@ -218,11 +230,28 @@ static void open_connections(struct db *db)
 	}
 }
 
+static void on_held(uv_timer_t *timer)
+{
+	db_dirty(container_of(timer, struct db, held));
+}
+
+/* Whether the writes that wait are worth one more group. */
+static bool is_group(struct db *db, const struct counts *n)
+{
+	unsigned beside = n->writing - n->stuck;
+	if (beside < GROUPS_AT_ONCE || db->writes.n >= GROUP_WORTH * (beside - GROUPS_AT_ONCE + 1))
+		return true;
+	if (db->writes.n && !uv_is_active((uv_handle_t *)&db->held))
+		uv_timer_start(&db->held, on_held, STUCK_MS, 0);
+	return false;
+}
+
 /* The older of what waits for a connection of its own and may have one. */
 static struct request *next_exclusive(struct db *db, const struct counts *n)
 {
 	struct request *tx = n->in_tx < txs_cap(db) ? db->txs.first : NULL;
-	struct request *write = n->writing < writes_cap(db) ? next_write(db, db->writes.first, 0) : NULL;
+	bool may_write = n->writing < writes_cap(db) && is_group(db, n);
+	struct request *write = may_write ? next_write(db, db->writes.first, 0) : NULL;
 	return !tx || (write && write->seq < tx->seq) ? write : tx;
 }
 

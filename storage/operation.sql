@@ -4,23 +4,34 @@
 -- Plans are kept, and may have been made when the tables were empty. A condition status = 'running' would let the planner take the
 -- index of unfinished operations, which ends with operation_id, for as good as the primary key: it has to be read as a whole.
 
--- name: operation_submit
--- $17: the worker that submits takes the operation with it, for $18 ms: it is claimed in the commit that makes it, and
+-- name: operation_submit, many at once
+-- taken_by: the worker that submits takes the operation with it, for lease_ms: it is claimed in the commit that makes it, and
 -- nobody need be woken. Null: whoever claims it. Columns as of operation_claim; then the document.
-WITH created AS (
+-- The condition on n is always true, here and below: with it the planner counts on one row, whatever the number of items is.
+WITH given AS (
+    SELECT g.*, clock.now_at, taken_by IS NOT NULL AS taken,
+           CASE WHEN taken_by IS NOT NULL THEN clock.now_at + lease_ms::bigint * interval '1 millisecond' END AS until
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+                  $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[],
+                  $18::text[])
+           WITH ORDINALITY AS g(operation_id, kind, product, context, instance, holds_lane, idempotency_scope, idempotency_key,
+                                request_fingerprint, phase, request, actor, trace_id, traceparent, offset_ms, leaf, taken_by,
+                                lease_ms, n)
+     CROSS JOIN LATERAL (SELECT clock_timestamp() + offset_ms::bigint * interval '1 millisecond' AS now_at) AS clock
+     WHERE n BETWEEN 1 AND 1000000),
+created AS (
     INSERT INTO launchplane_operations AS o
         (operation_id, kind, product, context, instance, holds_lane, idempotency_scope, idempotency_key,
          request_fingerprint, status, phase, public_phase, request, state, actor, trace_id, traceparent,
          created_at, updated_at, phase_started_at, next_run_at,
          lease_owner, lease_expires_at, heartbeat_at, started_at, fence, attempt, phase_attempt)
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, CASE WHEN taken THEN 'running' ELSE 'pending' END, $10,
-           CASE WHEN taken THEN 'running' ELSE 'created' END, $11::json, '{}'::json, $12::json, $13, $14,
+    SELECT operation_id, kind, product, context, instance, holds_lane::boolean, idempotency_scope, idempotency_key,
+           request_fingerprint, CASE WHEN taken THEN 'running' ELSE 'pending' END, phase,
+           CASE WHEN taken THEN 'running' ELSE 'created' END, request::json, '{}'::json, actor::json, trace_id, traceparent,
            now_at, now_at, now_at, coalesce(until, now_at),
-           coalesce($17, ''), until, CASE WHEN taken THEN now_at END, CASE WHEN taken THEN now_at END,
+           coalesce(taken_by, ''), until, CASE WHEN taken THEN now_at END, CASE WHEN taken THEN now_at END,
            taken::int, taken::int, taken::int
-      FROM (SELECT now_at, $17::text IS NOT NULL AS taken,
-                   CASE WHEN $17::text IS NOT NULL THEN now_at + $18::bigint * interval '1 millisecond' END AS until
-              FROM (SELECT clock_timestamp() + $15::bigint * interval '1 millisecond' AS now_at) AS clock) AS lease
+      FROM given
     ON CONFLICT DO NOTHING
     RETURNING o.operation_id, o.kind, o.product, o.context, o.instance, o.request, o.state, o.phase, o.fence,
               o.phase_attempt, o.failures, NULL::bigint AS deadline_ms, false AS cancelled, '' AS cancel_reason,
@@ -29,12 +40,16 @@ WITH created AS (
 first_event AS (
     INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
     SELECT operation_id, 1, at, 'submitted', '', '{}'::json FROM created),
-leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $16::json FROM created WHERE $16::json IS NOT NULL),
-woken AS (SELECT pg_notify('launchplane_operations', '') FROM created WHERE $17::text IS NULL)
-SELECT operation_id, kind, product, context, instance, request, state, phase, fence, phase_attempt, failures, deadline_ms,
-       cancelled, cancel_reason, created_at, trace_id, deployment_record_id, release_tuple_id, traceparent, document,
-       (SELECT count(*) FROM woken)
-  FROM created;
+leaf AS (
+    INSERT INTO launchplane_audit_pending (leaf)
+    SELECT g.leaf::json FROM created c JOIN given g ON g.operation_id = c.operation_id WHERE g.leaf IS NOT NULL),
+woken AS (
+    SELECT pg_notify('launchplane_operations', '')
+     WHERE EXISTS (SELECT 1 FROM created c JOIN given g ON g.operation_id = c.operation_id WHERE NOT g.taken))
+SELECT g.n, c.operation_id, c.kind, c.product, c.context, c.instance, c.request, c.state, c.phase, c.fence, c.phase_attempt,
+       c.failures, c.deadline_ms, c.cancelled, c.cancel_reason, c.created_at, c.trace_id, c.deployment_record_id,
+       c.release_tuple_id, c.traceparent, c.document, (SELECT count(*) FROM woken)
+  FROM created c JOIN given g ON g.operation_id = c.operation_id;
 
 -- name: operation_by_key
 SELECT operation_id, request_fingerprint, launchplane_operation_document(o)
@@ -152,71 +167,86 @@ UPDATE launchplane_operations
        END
    AND lease_expires_at > clock_timestamp() + $4::bigint * interval '1 millisecond';
 
--- name: operation_checkpoint
--- Ends a run of a phase. $7 null: the worker keeps the lease and goes on ($8 ms of lease); else it lets go and the operation is
--- due in $7 ms. $6: this run entered another phase, whose time limit is $9 seconds (0: none). A lease of which most is left
--- stays as it is: then no indexed column changes and the row moves within its page (HOT). The wish to cancel comes back, so
--- that nobody has to ask for it before the next phase.
-WITH clock AS (
-    SELECT now_at, now_at + $8::bigint * interval '0.6 milliseconds' AS enough,
-           now_at + $8::bigint * interval '1 millisecond' AS whole
-      FROM (SELECT clock_timestamp() + $12::bigint * interval '1 millisecond' AS now_at) AS c),
+-- name: operation_checkpoint, many at once
+-- Ends a run of a phase. delay_ms null: the worker keeps the lease and goes on (lease_ms of lease); else it lets go and the
+-- operation is due in delay_ms. entered: this run entered another phase, whose time limit is limit_s seconds (0: none). A lease
+-- of which most is left stays as it is: then no indexed column changes and the row moves within its page (HOT). The wish to
+-- cancel comes back, so that nobody has to ask for it before the next phase.
+WITH given AS (
+    SELECT g.operation_id, fence::bigint AS fence, g.phase, g.public_phase, state::json AS state, entered::boolean AS entered,
+           delay_ms::bigint * interval '1 millisecond' AS delay, limit_s::bigint AS limit_s, g.deployment_record_id,
+           g.release_tuple_id, failures::bigint AS failures, events::json AS events, leaf::json AS leaf, clock.now_at,
+           clock.now_at + lease_ms::bigint * interval '0.6 milliseconds' AS enough,
+           clock.now_at + lease_ms::bigint * interval '1 millisecond' AS whole, g.n
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+                  $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[])
+           WITH ORDINALITY AS g(operation_id, fence, phase, public_phase, state, entered, delay_ms, lease_ms, limit_s,
+                                deployment_record_id, release_tuple_id, offset_ms, failures, events, leaf, n)
+     CROSS JOIN LATERAL (SELECT clock_timestamp() + offset_ms::bigint * interval '1 millisecond' AS now_at) AS clock
+     WHERE n BETWEEN 1 AND 1000000),
 moved AS (
     UPDATE launchplane_operations o
-       SET phase = $3, public_phase = $4, state = $5::json, updated_at = now_at,
-           phase_attempt = CASE WHEN $6::boolean THEN CASE WHEN $7::bigint IS NULL THEN 1 ELSE 0 END ELSE phase_attempt END,
-           phase_started_at = CASE WHEN $6::boolean THEN now_at ELSE phase_started_at END,
-           phase_deadline_at = CASE WHEN NOT $6::boolean THEN phase_deadline_at
-                                    WHEN $9::bigint > 0 THEN now_at + $9::bigint * interval '1 second' END,
-           failures = $13::bigint, lost_leases = 0,
-           deployment_record_id = $10, release_tuple_id = $11,
-           lease_owner = CASE WHEN $7::bigint IS NULL THEN lease_owner ELSE '' END,
-           lease_expires_at = CASE WHEN $7::bigint IS NOT NULL THEN NULL
+       SET phase = g.phase, public_phase = g.public_phase, state = g.state, updated_at = now_at,
+           phase_attempt = CASE WHEN entered THEN CASE WHEN delay IS NULL THEN 1 ELSE 0 END ELSE phase_attempt END,
+           phase_started_at = CASE WHEN entered THEN now_at ELSE phase_started_at END,
+           phase_deadline_at = CASE WHEN NOT entered THEN phase_deadline_at
+                                    WHEN limit_s > 0 THEN now_at + limit_s * interval '1 second' END,
+           failures = g.failures, lost_leases = 0,
+           deployment_record_id = g.deployment_record_id, release_tuple_id = g.release_tuple_id,
+           lease_owner = CASE WHEN delay IS NULL THEN lease_owner ELSE '' END,
+           lease_expires_at = CASE WHEN delay IS NOT NULL THEN NULL
                                    WHEN o.lease_expires_at BETWEEN enough AND whole THEN o.lease_expires_at
                                    ELSE whole END,
-           next_run_at = CASE WHEN $7::bigint IS NOT NULL THEN now_at + $7::bigint * interval '1 millisecond'
+           next_run_at = CASE WHEN delay IS NOT NULL THEN now_at + delay
                               WHEN o.lease_expires_at BETWEEN enough AND whole THEN o.next_run_at
                               ELSE whole END
-      FROM clock
-     WHERE operation_id = $1 AND o.lease_expires_at > now_at
+      FROM given g
+     WHERE o.operation_id = g.operation_id AND o.lease_expires_at > now_at
        AND CASE status WHEN 'running' THEN -- in a CASE: see the head of this file
-           fence = $2::bigint -- guard F9: $2::bigint IS NOT NULL
+           o.fence = g.fence -- guard F9: g.fence IS NOT NULL
            END
-    RETURNING operation_id, now_at, (extract(epoch FROM phase_deadline_at) * 1000)::bigint AS deadline_ms,
-              cancel_requested_at IS NOT NULL AS is_cancelled, cancel_reason),
+    RETURNING g.n, o.operation_id, now_at, (extract(epoch FROM phase_deadline_at) * 1000)::bigint AS deadline_ms,
+              cancel_requested_at IS NOT NULL AS is_cancelled, cancel_reason, g.events, g.leaf),
 noted AS (
     INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
     SELECT m.operation_id,
            (SELECT max(seq) FROM launchplane_operation_events e WHERE e.operation_id = m.operation_id) + l.n,
            m.now_at, l.e ->> 'event', l.e ->> 'phase', (l.e -> 'detail')
-      FROM moved m, json_array_elements($14::json) WITH ORDINALITY AS l(e, n)
-    RETURNING 1),
-leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $15::json FROM moved WHERE $15::json IS NOT NULL)
-SELECT deadline_ms, (SELECT count(*) FROM noted), is_cancelled, cancel_reason FROM moved;
+      FROM moved m, json_array_elements(m.events) WITH ORDINALITY AS l(e, n)),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT leaf FROM moved WHERE leaf IS NOT NULL)
+SELECT n, deadline_ms, is_cancelled, cancel_reason FROM moved;
 
--- name: operation_finish
-WITH clock AS (SELECT clock_timestamp() + $11::bigint * interval '1 millisecond' AS now_at),
+-- name: operation_finish, many at once
+WITH given AS (
+    SELECT g.operation_id, fence::bigint AS fence, g.status, g.phase, g.public_phase, state::json AS state,
+           result::json AS result, g.error_code, g.error_message, events::json AS events, g.deployment_record_id,
+           g.release_tuple_id, leaf::json AS leaf, clock.now_at, g.n
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+                  $10::text[], $11::text[], $12::text[], $13::text[], $14::text[])
+           WITH ORDINALITY AS g(operation_id, fence, status, phase, public_phase, state, result, error_code, error_message,
+                                events, offset_ms, deployment_record_id, release_tuple_id, leaf, n)
+     CROSS JOIN LATERAL (SELECT clock_timestamp() + offset_ms::bigint * interval '1 millisecond' AS now_at) AS clock
+     WHERE n BETWEEN 1 AND 1000000),
 ended AS (
     UPDATE launchplane_operations o
-       SET status = $3, phase = $4, public_phase = $5, state = $6::json, result = $7::json,
-           error_code = $8, error_message = $9, updated_at = now_at, finished_at = now_at,
-           deployment_record_id = $12, release_tuple_id = $13,
+       SET status = g.status, phase = g.phase, public_phase = g.public_phase, state = g.state, result = g.result,
+           error_code = g.error_code, error_message = g.error_message, updated_at = now_at, finished_at = now_at,
+           deployment_record_id = g.deployment_record_id, release_tuple_id = g.release_tuple_id,
            lease_owner = '', lease_expires_at = NULL, next_run_at = NULL, phase_deadline_at = NULL
-      FROM clock
-     WHERE operation_id = $1 AND o.lease_expires_at > now_at
-       AND CASE status WHEN 'running' THEN -- in a CASE: see the head of this file
-           fence = $2::bigint -- guard F9: $2::bigint IS NOT NULL
+      FROM given g
+     WHERE o.operation_id = g.operation_id AND o.lease_expires_at > now_at
+       AND CASE o.status WHEN 'running' THEN -- in a CASE: see the head of this file
+           o.fence = g.fence -- guard F9: g.fence IS NOT NULL
            END
-    RETURNING operation_id, now_at),
+    RETURNING g.n, o.operation_id, now_at, g.events, g.leaf),
 noted AS (
     INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
     SELECT m.operation_id,
            (SELECT max(seq) FROM launchplane_operation_events e WHERE e.operation_id = m.operation_id) + l.n,
            m.now_at, l.e ->> 'event', l.e ->> 'phase', (l.e -> 'detail')
-      FROM ended m, json_array_elements($10::json) WITH ORDINALITY AS l(e, n)
-    RETURNING 1),
-leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT $14::json FROM ended WHERE $14::json IS NOT NULL)
-SELECT (SELECT count(*) FROM noted) FROM ended;
+      FROM ended m, json_array_elements(m.events) WITH ORDINALITY AS l(e, n)),
+leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT leaf FROM ended WHERE leaf IS NOT NULL)
+SELECT n, operation_id FROM ended;
 
 -- name: operation_lease_owners
 SELECT DISTINCT lease_owner FROM launchplane_operations

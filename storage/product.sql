@@ -403,7 +403,7 @@ SELECT l.context, json_build_object(
   LEFT JOIN LATERAL (
        SELECT json_build_object('actor', x.leaf ->> 'actor', 'at', x.leaf ->> 'at', 'reason', coalesce(x.leaf ->> 'reason', '')) AS document
          FROM (SELECT e.leaf, e.position FROM launchplane_audit_entries e
-                WHERE e.leaf -> 'records' ->> 'deployment_record_id' = d.record_id AND e.leaf ->> 'actor' IS NOT NULL
+                WHERE e.deployment_record_id = d.record_id AND e.leaf ->> 'actor' IS NOT NULL
                UNION ALL
                SELECT w.leaf, NULL FROM launchplane_audit_pending w
                 WHERE w.leaf -> 'records' ->> 'deployment_record_id' = d.record_id AND w.leaf ->> 'actor' IS NOT NULL) x
@@ -411,7 +411,7 @@ SELECT l.context, json_build_object(
   LEFT JOIN LATERAL (
        SELECT json_build_object('actor', x.leaf ->> 'actor', 'at', x.leaf ->> 'at', 'reason', coalesce(x.leaf ->> 'reason', '')) AS document
          FROM (SELECT e.leaf, e.position FROM launchplane_audit_entries e
-                WHERE e.leaf -> 'records' ->> 'promotion_record_id' = p.record_id AND e.leaf ->> 'actor' IS NOT NULL
+                WHERE e.promotion_record_id = p.record_id AND e.leaf ->> 'actor' IS NOT NULL
                UNION ALL
                SELECT w.leaf, NULL FROM launchplane_audit_pending w
                 WHERE w.leaf -> 'records' ->> 'promotion_record_id' = p.record_id AND w.leaf ->> 'actor' IS NOT NULL) x

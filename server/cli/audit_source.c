@@ -31,7 +31,9 @@ static bool read_line(struct task *t, const struct json *entry, struct audit_lin
 	if (!leaf || position < 0)
 		return false;
 	json_write_canonical(&b, leaf);
-	*out = (struct audit_line){ (uint64_t)position, b.p, json_str(entry, "hashes", "") };
+	*out = (struct audit_line){ .position = (uint64_t)position,
+		                    .leaf = b.p,
+		                    .hashes = json_str(entry, "hashes", "") };
 	return true;
 }
 

@@ -239,8 +239,8 @@ static SUSPENDS bool commit_step(struct task *t, struct operation *op, const str
 	op->phase_deadline_wall_ms = row_int(&rows, 0, 0);
 	op->phase_attempt = entered ? 1 : op->phase_attempt;
 	op->failures = s->failures;
-	op->cancel_requested = row_bool(&rows, 0, 2);
-	op->cancel_reason = op->cancel_requested ? row_text(&rows, 0, 3) : "";
+	op->cancel_requested = row_bool(&rows, 0, 1);
+	op->cancel_reason = op->cancel_requested ? row_text(&rows, 0, 2) : "";
 	op->writes = NULL;
 	op->writes_end = &op->writes;
 	op->events = NULL;

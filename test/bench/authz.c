@@ -10,10 +10,11 @@
 
 #include <time.h>
 
-#define RULES    10000
-#define ROUNDS   15 /* the median of these */
-#define OWNER    "example-org/shop"
-#define TOKENS_N 300
+#define RULES        10000
+#define ROUNDS       15 /* the median of these */
+#define OWNER        "example-org/shop"
+#define TOKENS_N     300
+#define SIGNATURES_N 6000 /* a tenth of a second */
 
 /* CPU time, as openssl speed counts: whoever else keeps the machine busy does not show. */
 static int64_t now_ns(void)
@@ -221,10 +222,10 @@ static void measure_signatures(char *const *tokens)
 			abort();
 	for (int r = 0; r < ROUNDS; r++) {
 		int64_t begun = now_ns();
-		for (int i = 0; i < TOKENS_N; i++)
-			if (!rs256_verify(&jwts[i], key))
+		for (int i = 0; i < SIGNATURES_N; i++)
+			if (!rs256_verify(&jwts[i % TOKENS_N], key))
 				abort();
-		rounds[r] = (double)(now_ns() - begun) / TOKENS_N / 1000;
+		rounds[r] = (double)(now_ns() - begun) / SIGNATURES_N / 1000;
 	}
 	arena_free(a);
 	tell("RS256 of a token", rounds);

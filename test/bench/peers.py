@@ -66,13 +66,18 @@ def spawn(script, environment, **more):
 
 
 class Fastify:
-    """health, inventory and deployment evidence, in a database of its own beside the service's."""
+    """health, inventory and deployment evidence, in a database of its own beside the service's. store: the statement that it
+    runs for evidence, in a database with the service's tables; None: the least, in its own tables."""
 
-    def __init__(self, bench):
+    def __init__(self, bench, store=None):
         installed()
-        self.database = bench.cluster.url(bench.cluster.create())
+        self.database = bench.migrated() if store else bench.cluster.url(bench.cluster.create())
         self.port = machine.free_port()
-        self.process = spawn("fastify.mjs", {"DATABASE_URL": self.database, "PORT": str(self.port)}, stdout=subprocess.DEVNULL)
+        settings = {"DATABASE_URL": self.database, "PORT": str(self.port)}
+        if store:
+            settings["STORE_FILE"] = str(bench.directory / "store.sql")
+            (bench.directory / "store.sql").write_text(store, encoding="utf-8")
+        self.process = spawn("fastify.mjs", settings, stdout=subprocess.DEVNULL)
         try:
             machine.wait_for_200(self.url + "/v1/health", self.process)
         except machine.Missing as error:

@@ -1,13 +1,10 @@
 """The service under measurement with everything it talks to: a private PostgreSQL that keeps its promises, the issuer double."""
 import base64
 import copy
-import importlib.machinery
-import importlib.util
 import json
 import pathlib
 import re
 import secrets
-import sys
 import tempfile
 import time
 
@@ -30,16 +27,6 @@ DURABLE = {
 }
 READS = ["product_environment.read", "deployment.read", "promotion.read", "operations.read", "driver.read"]
 BODY_BYTES, RECORD_BYTES = 1500, 2048
-
-
-def queries():
-    """{name: SQL} of the service's own statements for one item, as its build reads them."""
-    loader = importlib.machinery.SourceFileLoader("sqlgen", str(ROOT / "ci" / "sqlgen"))
-    sqlgen = importlib.util.module_from_spec(importlib.util.spec_from_loader("sqlgen", loader))
-    sys.dont_write_bytecode = True
-    loader.exec_module(sqlgen)
-    found = [query for file in sorted((ROOT / "storage").glob("*.sql")) for query in sqlgen.queries(file)]
-    return {query.name: sqlgen.write_forms("", *query[:3])[0] if query.form == sqlgen.ITEMS else query.sql for query in found}
 
 
 def with_values(sql, values):
@@ -68,25 +55,30 @@ class Bench:
             "LAUNCHPLANE_POLICY_TOML": policy.render(github_actions=[*policy.lane_rules(), policy.workflow_rule(READS)]), "LAUNCHPLANE_STATE_DIR": str(self.directory),
             "LAUNCHPLANE_WORKERS": "1", "LAUNCHPLANE_LOG_LEVEL": "warn",
         }
-        self._migrate()
+        self._migrate(self.database)
         now = int(time.time())
         self.token = self.doubles.issuer.mint(iat=now - 5, nbf=now - 5, exp=now + 6 * 3600)
         self.lane = Lane(self.doubles)
         return self.start()
 
-    def _migrate(self):
-        code, out, err = run_to_end("storage", "migrate", settings=self.settings)
+    def _migrate(self, database):
+        code, out, err = run_to_end("storage", "migrate", settings={**self.settings, "LAUNCHPLANE_DATABASE_URL": database})
         if code != 0:
             raise Missing(f"storage migrate: {out}{err}")
+
+    def migrated(self):
+        """The URL of another database of the same PostgreSQL, with the service's tables."""
+        database = self.cluster.url(self.cluster.create())
+        self._migrate(database)
+        return database
 
     def twin(self):
         """A second service on an empty database in the same PostgreSQL; end it with stop_service()."""
         other = copy.copy(self)
         other.directory = self.directory / "twin"
         other.directory.mkdir()
-        other.database = self.cluster.url(self.cluster.create())
+        other.database = self.migrated()
         other.settings = {**self.settings, "LAUNCHPLANE_DATABASE_URL": other.database, "LAUNCHPLANE_STATE_DIR": str(other.directory)}
-        other._migrate()
         return other.start()
 
     def start(self):

@@ -42,7 +42,7 @@ class Run(Report):
     def __init__(self, bench, options):
         super().__init__()
         self.bench, self.options = bench, options
-        self._peer = None
+        self._peers = {}
 
     def ask(self, case, connections, program="service", url=None, pid=None, **environment):
         """One run of wrk; case is one of load.lua."""
@@ -65,21 +65,22 @@ class Run(Report):
             for program in programs if number % 2 == 0 else programs[::-1]:
                 self.put(case, *program())
 
-    def fastify(self, for_what):
-        """The fastify peer, started once; None where the machine has none, which the table then says."""
-        if self._peer is None:
+    def fastify(self, for_what, store=None):
+        """The fastify peer, started once (store: see peers.Fastify); None where the machine has none, which the table then says."""
+        if store not in self._peers:
             try:
-                self._peer = peers.Fastify(self.bench)
+                self._peers[store] = peers.Fastify(self.bench, store)
             except peers.Absent as why:
-                self._peer = why
-        if isinstance(self._peer, peers.Absent):
-            self.skip(for_what, self._peer.args[0])
+                self._peers[store] = why
+        if isinstance(self._peers[store], peers.Absent):
+            self.skip(for_what, self._peers[store].args[0])
             return None
-        return self._peer
+        return self._peers[store]
 
     def close(self):
-        if isinstance(self._peer, peers.Fastify):
-            self._peer.stop()
+        for peer in self._peers.values():
+            if isinstance(peer, peers.Fastify):
+                peer.stop()
 
 
 def _options():

@@ -2,27 +2,16 @@
 
 Their parameters are named here once: whoever changes a statement finds out from test_leases.py, not from a measurement.
 """
-import pathlib
-import re
-
 import psycopg
 from psycopg import sql
 
+from statements import statements
+
 LEASE, KIND = 15000, "leased"
-FILE = pathlib.Path(__file__).resolve().parents[2] / "storage" / "operation.sql"
 USED = ("operation_submit", "operation_claim", "operation_heartbeat", "operation_checkpoint", "operation_finish")
 # In the statement's order.
 SUBMIT = ("operation_id", "kind", "product", "context", "instance", "holds_lane", "idempotency_scope", "idempotency_key",
           "request_fingerprint", "phase", "request", "actor", "trace_id", "traceparent", "offset", "leaf", "taken_by", "lease_ms")
-
-
-def statements():
-    parts = re.split(r"^-- name: (\w+)$", FILE.read_text(encoding="utf-8"), flags=re.M)
-    return {name: text for name, text in zip(parts[1::2], parts[2::2]) if name in USED}
-
-
-def parameters(statement):
-    return max(int(number) for number in re.findall(r"\$(\d+)", re.sub(r"--.*", "", statement)))
 
 
 def submission(**values):
@@ -32,7 +21,7 @@ def submission(**values):
              "request": "{}", "actor": "{}", "trace_id": "t", "traceparent": "", "offset": 0, "leaf": None,
              "taken_by": None, "lease_ms": LEASE}
     values = {**usual, **values}
-    assert len(SUBMIT) == parameters(statements()["operation_submit"]), "engine.py does not know operation_submit's parameters"
+    assert len(SUBMIT) == statements()["operation_submit"].parameters, "engine.py does not know operation_submit's parameters"
     return [values[name] for name in SUBMIT]
 
 
@@ -41,8 +30,8 @@ class Engine:
 
     def __init__(self, url):
         self.connection = psycopg.connect(url, autocommit=True)
-        for name, text in statements().items():
-            self.connection.execute(f"PREPARE {name} AS {text}")
+        for name in USED:
+            self.connection.execute(f"PREPARE {name} AS {statements()[name].sql}")
 
     def run(self, name, *values):
         statement = sql.SQL("EXECUTE {}({})").format(sql.Identifier(name), sql.SQL(", ").join(map(sql.Literal, values)))

@@ -69,6 +69,26 @@ def test_many_migrate_at_once_under_one_lock(empty_database):
     assert storage("status", empty_database)[0] == 0
 
 
+FILED = ["at", "product", "action", "deployment_record_id", "promotion_record_id"]
+
+
+def test_entries_of_an_earlier_release_are_filed_and_stay_as_they_are(database):
+    """Lists go by columns that an earlier release did not have"""
+    leaf = {"at": "2026-01-02T03:04:05.678Z", "product": "shop", "action": "deployment.write",
+            "records": {"deployment_record_id": "d-1"}}
+    drop = ", ".join(f"DROP COLUMN {name}" for name in FILED)
+    execute(database, "DROP TRIGGER launchplane_audit_entries_filed ON launchplane_audit_entries")
+    execute(database, f"ALTER TABLE launchplane_audit_entries {drop}")
+    execute(database, "DELETE FROM launchplane_schema_migrations WHERE name LIKE '%audit_columns%'")
+    execute(database, "INSERT INTO launchplane_audit_entries (position, leaf, hashes)"
+                      f" VALUES (0, '{json.dumps(leaf)}', sha256('x')), (1, '{{}}', sha256('y'))")
+    assert storage("migrate", database)[0] == 0
+    assert execute(database, f"SELECT {', '.join(FILED)} FROM launchplane_audit_entries ORDER BY position") == [
+        (leaf["at"], "shop", "deployment.write", "d-1", None), (None,) * 5]
+    with pytest.raises(psycopg.errors.RestrictViolation):
+        execute(database, "UPDATE launchplane_audit_entries SET product = 'other'")
+
+
 def version_table(url):
     """Our own table of applied migrations: the one with a checksum."""
     rows = execute(url, "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"

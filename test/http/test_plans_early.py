@@ -6,19 +6,15 @@ import re
 import psycopg
 import pytest
 
-from test_plans import ROOT, sqlgen
+from statements import statements
 
-OF_ONE_OPERATION = ("operation_heartbeat", "operation_checkpoint", "operation_finish")
-
-
-def sent():
-    """{name: (sql, number of parameters)} of every statement, in the form for one item."""
-    made = sqlgen()
-    return {query.name: (made.write_forms(path, *query[:3])[0] if query.form == made.ITEMS else query.sql, query.n)
-            for path in sorted((ROOT / "storage").glob("*.sql")) for query in made.queries(path)}
+OF_ONE_OPERATION = ("operation_heartbeat", "operation_checkpoint", "operation_finish", "operation_checkpoint, several",
+                    "operation_finish, several")
 
 
-SENT = sent()
+# {name: (sql, number of parameters)} of every statement, in the form for one item and in that for several.
+SENT = {name: (s.sql, s.parameters) for name, s in statements().items()}
+SENT |= {f"{name}, several": (s.several, s.parameters) for name, s in statements().items() if s.several}
 
 
 @pytest.fixture(scope="module")

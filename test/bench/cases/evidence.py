@@ -1,9 +1,10 @@
-"""POST of deployment evidence, 1.5 KB, answered after the commit (P3): beside pgbench running the same statement, the fastify
-peer, and a commit of one small row."""
+"""POST of deployment evidence, 1.5 KB, answered after the commit (P3): beside pgbench running the same statement, fastify with the
+least that stores it and with the service's own statement, and a commit of one small row."""
 import re
 import statistics
 
-from plane import LANES, queries, with_values
+from plane import LANES, with_values
+from statements import statements
 
 BARE = "CREATE TABLE IF NOT EXISTS bench_bare (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text)"
 NOW = "'2026-01-01T00:00:00Z'"
@@ -16,7 +17,7 @@ def statement(run, k):
     values = [f"('idempotency-' || :key{k})", ":scope", "'/v1/evidence/deployments'", key, ":fingerprint", ":trace", NOW,
               ":answer", f"('deployment-' || :key{k})", f"'{run.bench.lane.context}'", instance, "'artifact-shop-0001'",
               "'" + "a" * 40 + "'", NOW, "'2026-01-01T00:01:00Z'", ":deployment", f"replace(:inventory, '@KEY@', :key{k}::text)", ":leaf"]
-    return " ".join(with_values(queries()["deployment_evidence_store"], values).split()) + ";\n"
+    return " ".join(with_values(statements()["deployment_evidence_store"].sql, values).split()) + ";\n"
 
 
 class Scripts:
@@ -47,15 +48,16 @@ def measure(run):
     environment = {"BENCH_BODY": str(template)}
     run.ask("evidence", 1, **environment)    # leaves rows for pgbench to imitate
     scripts = Scripts(run)
-    peer = run.fastify("POST deployment evidence beside fastify")
+    works = {"fastify, the least": None, "fastify, the same statement": statements()["deployment_evidence_store"].sql}
+    peers = {name: peer for name, store in works.items() if (peer := run.fastify(f"POST deployment evidence beside {name}", store))}
     clients = (1, 8, 16) if run.options.quick else (1, 4, 8, 16, 32)
     programs = []
     for n in run.options.connections:
         for limit in clients[:1] if n == 1 else clients[1:]:
             programs.append(lambda n=n, limit=limit: run.sql("pgbench", scripts.one, limit, scripts.variables, beside=n))
         programs.append(lambda n=n: run.ask("evidence", n, **environment))
-        if peer:
-            programs.append(lambda n=n: run.ask("evidence", n, "fastify", peer.url, peer.pid, **environment))
+        for name, peer in peers.items():
+            programs.append(lambda n=n, name=name, peer=peer: run.ask("evidence", n, name, peer.url, peer.pid, **environment))
     programs.append(lambda: run.sql("pgbench, 16 a commit", scripts.together, 4, scripts.variables, 16))
     programs.append(lambda: run.sql("pgbench, bare", scripts.bare, 1))
     for n in (1, 16):
@@ -63,7 +65,7 @@ def measure(run):
         programs.append(lambda n=n: run.sql("pgbench, untold", scripts.untold, n, scripts.variables))
     run.rounds("evidence", *programs)
     for n in run.options.connections:
-        rows(run, n, size, peer)
+        rows(run, n, size, peers)
     for n in (1, 16):
         row_of_the_leaf(run, n)
     n = run.options.connections[-1]
@@ -71,7 +73,7 @@ def measure(run):
             run.ratios("evidence", n, ("evidence", "pgbench, 16 a commit"), 4), goal="P3", **run.figures("evidence", n))
 
 
-def rows(run, n, size, peer):
+def rows(run, n, size, peers):
     limit = run.best("evidence", n)
     beside = ("evidence", "pgbench"), (limit, n)
     what = f"POST deployment evidence, {size} bytes, {n} connections"
@@ -79,8 +81,8 @@ def rows(run, n, size, peer):
     busy = n >= 64
     run.row(what, against, run.ratios("evidence", n, *beside), goal="P3", at_least=1.5 if busy else None, **run.figures("evidence", n),
             work_ratio=run.ratio("evidence", n, *beside, "work_us"))
-    if peer:
-        run.row(what, "fastify", run.ratios("evidence", n, ("evidence", "fastify"), n), goal="P3", at_least=3 if busy else None)
+    for name in peers:
+        run.row(what, name, run.ratios("evidence", n, ("evidence", name), n), goal="P3", at_least=3 if busy else None)
     if n == 1:
         run.row("the same: p50", against, run.ratios("evidence", 1, *beside, "p50_us"), goal="P3", at_most=1.3)
         run.row("the same: p50", "pgbench, one commit of a one-column row", run.ratios("evidence", 1, ("evidence", "pgbench, bare"), 1, "p50_us"),

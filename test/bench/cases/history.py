@@ -10,7 +10,8 @@ import statistics
 import sys
 import time
 
-from plane import queries, with_values
+from plane import with_values
+from statements import statements
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000)
 PLAIN = 100_000     # up to here every family grows; beyond, deployments alone
@@ -76,14 +77,14 @@ def fill(bench, first, last):
 
     Beyond PLAIN rows only deployments grow, in batches and for FILL_S seconds: a slow machine measures what it got to.
     """
-    statements = [text for text in FILL.split(";\n") if text.strip()]
+    fills = [text for text in FILL.split(";\n") if text.strip()]
     if last <= PLAIN:
-        for statement in statements:
+        for statement in fills:
             bench.query(statement.format(first=first, last=last))
         return last
     began = time.monotonic()
     for start in range(first, last + 1, BATCH):
-        bench.query(statements[0].format(first=start, last=min(start + BATCH - 1, last)))
+        bench.query(fills[0].format(first=start, last=min(start + BATCH - 1, last)))
         if time.monotonic() - began > FILL_S:
             return min(start + BATCH - 1, last)
     return last
@@ -115,7 +116,7 @@ def beside_pgbench(run):
                                 [f"'{PRODUCT}'", "'prod'", "'2026-06-10T12:00:00Z'", ":catalog", ":grants"], PATHS["product environment"]),
     }
     for name, (query, values, path) in cases.items():
-        script.write_text(" ".join(with_values(queries()[query], values).split()) + ";\n", encoding="utf-8")
+        script.write_text(" ".join(with_values(statements()[query].sql, values).split()) + ";\n", encoding="utf-8")
         variables = {"catalog": drivers, "grants": "{}"} if ":catalog" in values else None
         run.rounds(name, lambda: run.sql("pgbench", script, 1, variables), lambda: run.ask("path", 1, BENCH_PATH=path))
         run.row(f"GET {name}, 1 connection", "pgbench, the same prepared select, 1 client",

@@ -13,7 +13,8 @@ import machine
 import peers
 from engine import submission
 from machine import Missing
-from plane import queries, with_values
+from plane import with_values
+from statements import statements
 
 KIND, PHASE, SUBMITTERS = "trial", "first", 16
 # Whether something is left that does not sleep until tomorrow; by the index of what is unfinished, so that asking costs little.
@@ -59,7 +60,7 @@ def submitting(bench, prefix):
     identity = f"('{prefix}' || :client_id || '-' || :n)"
     texts = [identity if value == "@ID@" else _quoted(value) for value in values]
     path = bench.directory / "submit.sql"
-    sql = " ".join(with_values(queries()["operation_submit"], texts).split())
+    sql = " ".join(with_values(statements()["operation_submit"].sql, texts).split())
     path.write_text(f"\\set n random(1, 9000000000000000000)\n{sql};\n", encoding="utf-8")
     return path
 

@@ -9,13 +9,14 @@ import threading
 import time
 
 import machine
-from plane import LANES, queries, with_values
+from plane import LANES, with_values
+from statements import statements
 
 
 def scripts(run):
     """The select for pgbench: alone, and 16 of them in a pipeline."""
     bench = run.bench
-    sql = " ".join(with_values(queries()["inventory_read"], [f"'{bench.lane.context}'", "('lane' || :i)"]).split())
+    sql = " ".join(with_values(statements()["inventory_read"].sql, [f"'{bench.lane.context}'", "('lane' || :i)"]).split())
     script, together = bench.directory / "read.sql", bench.directory / "read16.sql"
     script.write_text(f"\\set i random(0, {LANES - 1})\n{sql};\n", encoding="utf-8")
     sets = "\n".join(f"\\set i{k} random(0, {LANES - 1})" for k in range(16))

@@ -9,7 +9,8 @@ import machine
 from cases.operations import KIND, by_sql, check_kind
 from engine import LEASE
 from machine import pgbench
-from plane import queries, with_values
+from plane import with_values
+from statements import statements
 
 SLEEPERS = 100_000
 SLEEP = """INSERT INTO launchplane_operations (operation_id, kind, product, context, instance, holds_lane, idempotency_scope,
@@ -39,8 +40,8 @@ def _idle(bench, seconds):
 
 def _claiming(bench):
     """The engine's claim, which finds nothing due, and its question when to wake up."""
-    claim = with_values(queries()["operation_claim"], ["64", "'bench'", str(LEASE), "0", f"'{KIND}'", "NULL"])
-    wake = with_values(queries()["operation_next_wake"], ["0", f"'{KIND}'", "NULL", "2000"])
+    claim = with_values(statements()["operation_claim"].sql, ["64", "'bench'", str(LEASE), "0", f"'{KIND}'", "NULL"])
+    wake = with_values(statements()["operation_next_wake"].sql, ["0", f"'{KIND}'", "NULL", "2000"])
     path = bench.directory / "claim.sql"
     path.write_text(f"{' '.join(claim.split())};\n{' '.join(wake.split())};\n", encoding="utf-8")
     return path

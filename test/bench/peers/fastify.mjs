@@ -1,6 +1,9 @@
 // The least that a user would write instead, with the same three endpoints: fastify, pg, JSON schema, one transaction a write.
 // It knows no callers and no policy and keeps no audit log. DATABASE_URL and PORT come from the environment.
+// With STORE_FILE it does the service's work with evidence: that file has the service's own statement, DATABASE_URL a database
+// with the service's tables; each write has its audit leaf, its version of the inventory, its place in the order of evidence.
 import { createHash, randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import Fastify from "fastify";
 import pg from "pg";
 
@@ -71,6 +74,52 @@ SELECT count(*)::int AS stored FROM fresh`,
 };
 const REPLAY = { name: "replay", text: "SELECT fingerprint, answer FROM idempotency WHERE route = 'evidence' AND key = $1" };
 
+const SCOPE = "peer", ROUTE = "/v1/evidence/deployments";
+const WHOLE = process.env.STORE_FILE && { name: "whole", text: readFileSync(process.env.STORE_FILE, "utf8") };
+const WHOLE_REPLAY = {
+  name: "whole_replay",
+  text: `SELECT request_fingerprint AS fingerprint, payload -> 'answer' AS answer FROM launchplane_idempotency_records
+          WHERE scope = '${SCOPE}' AND route_path = '${ROUTE}' AND idempotency_key = $1`,
+};
+
+function inventoryOf(d, now) {
+  return {
+    schema_version: 1, context: d.context, instance: d.instance, artifact_identity: d.artifact_identity,
+    source_git_ref: d.source_git_ref, deploy: d.deploy, post_deploy_update: d.post_deploy_update,
+    destination_health: d.destination_health, updated_at: now, deployment_record_id: d.record_id, promotion_record_id: "",
+    promoted_from_instance: "", runtime_identity: null, bootstrap_record_id: "",
+  };
+}
+
+// As long as the service's.
+function leafOf(product, d, answer, fingerprint, now) {
+  return {
+    v: 1, at: now, type: "request", event: "accepted", route: `POST ${ROUTE}`, action: "deployment.write", product,
+    context: d.context, actor: "github-actions:example-org/odoo-tenant-shop", reason: "x".repeat(300),
+    request_sha256: fingerprint, policy_sha256: fingerprint, trace_id: answer.trace_id, records: answer.records,
+  };
+}
+
+// Whether it was new; all that the service writes, in one commit.
+async function storeWhole(key, fingerprint, answer, { product, deployment: d }) {
+  const now = new Date().toISOString().slice(0, 19) + "Z";
+  const { rows } = await pool.query({ ...WHOLE, rowMode: "array", values: [
+    `idempotency-${randomUUID()}`, SCOPE, ROUTE, key, fingerprint, answer.trace_id, now, JSON.stringify({ answer }),
+    d.record_id, d.context, d.instance, d.artifact_identity.artifact_id, d.source_git_ref, d.deploy.started_at,
+    d.deploy.finished_at, JSON.stringify(d), JSON.stringify(inventoryOf(d, now)),
+    JSON.stringify(leafOf(product, d, answer, fingerprint, now))] });
+  const [, verdict, stored] = rows[0];
+  if (verdict === "elsewhere") throw new Error("the record belongs to another lane");
+  return stored;
+}
+
+async function storeLeast(key, fingerprint, answer, { deployment: d }) {
+  const { rows } = await pool.query({ ...STORE, values: [
+    key, fingerprint, JSON.stringify(answer), d.record_id, d.context, d.instance, d.artifact_identity.artifact_id,
+    d.source_git_ref, d.deploy.started_at, d.deploy.finished_at, JSON.stringify(d)] });
+  return rows[0].stored === 1;
+}
+
 const app = Fastify({ bodyLimit: 1 << 20 });
 
 app.get("/v1/health", {
@@ -97,15 +146,13 @@ app.post("/v1/evidence/deployments", {
     status: "accepted", trace_id: `peer_req_${randomUUID()}`,
     records: { deployment_record_id: d.record_id, inventory_record_id: `${d.context}-${d.instance}` },
   };
-  const { rows } = await pool.query({ ...STORE, values: [
-    key, fingerprint, JSON.stringify(answer), d.record_id, d.context, d.instance, d.artifact_identity.artifact_id,
-    d.source_git_ref, d.deploy.started_at, d.deploy.finished_at, JSON.stringify(d)] });
-  if (rows[0].stored === 1) return reply.code(202).send(answer);
-  const known = (await pool.query({ ...REPLAY, values: [key] })).rows[0];
+  const store = WHOLE ? storeWhole : storeLeast;
+  if (await store(key, fingerprint, answer, request.body)) return reply.code(202).send(answer);
+  const known = (await pool.query({ ...(WHOLE ? WHOLE_REPLAY : REPLAY), values: [key] })).rows[0];
   if (known.fingerprint !== fingerprint) return reply.code(409).send({ status: "rejected", error: { code: "key_reused" } });
   return reply.code(202).send(known.answer);
 });
 
-await pool.query(SCHEMA);
+if (!WHOLE) await pool.query(SCHEMA);
 await app.listen({ host: "127.0.0.1", port: Number(process.env.PORT) });
 process.on("SIGTERM", () => process.exit(0));
