@@ -21,6 +21,17 @@ def test_every_kind_has_a_scenario():
     assert set(known_kinds()) == {scenario.kind for scenario in SCENARIOS.values()}
 
 
+@pytest.mark.parametrize("kind", sorted({scenario.kind for scenario in SCENARIOS.values()}) if FULL else ["secrets_rekey"])
+def test_the_scenarios_of_a_kind_pass_each_of_its_phases(kind, cluster, template, state_dir):
+    """A phase that none of them comes to would not be swept."""
+    passed = set()
+    for name in [name for name, scenario in SCENARIOS.items() if scenario.kind == kind]:
+        (state_dir / name).mkdir()
+        with Sweep(name, cluster, template, state_dir / name) as sweep:
+            passed |= {place.removeprefix("phase.") for place in sweep.measure()[1] if place.startswith("phase.")}
+    assert passed == set(known_kinds()[kind])
+
+
 @pytest.fixture
 def sweep(request, cluster, template, state_dir):
     with Sweep(request.param, cluster, template, state_dir) as made:
