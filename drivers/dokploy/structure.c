@@ -79,8 +79,10 @@ bool dokploy_environment_services(struct task *t, struct dokploy *d, const char 
 	if (!dokploy_get(t, d, "environment.one", &(const struct dokploy_param){ "environmentId", environment_id }, 1,
 	                 &row, err))
 		return false;
-	read_things(t->arena, json_get(&row, is_compose ? "compose" : "applications"),
-	            is_compose ? "composeId" : "applicationId", out);
+	const struct json *rows = json_get(&row, is_compose ? "compose" : "applications");
+	if (!rows || rows->type != JSON_ARRAY)
+		return dokploy_strange(err, "environment.one", "an environment with its services");
+	read_things(t->arena, rows, is_compose ? "composeId" : "applicationId", out);
 	return true;
 }
 

@@ -175,7 +175,8 @@ SLOTS = 12
 
 @pytest.mark.postgres(max_connections=str(SLOTS), superuser_reserved_connections="0")
 def test_connection_slots_taken_by_others(cluster, plane, lane, speed):
-    """Callers are told to come back until there is room."""
+    """Callers are told to come back until there is room, and an operation goes on then."""
+    operation_id, rule = held(plane, lane)
     name, others = name_of(plane), []
     with psycopg.connect(cluster.url("postgres"), autocommit=True) as admin:
         def all_taken():
@@ -191,10 +192,12 @@ def test_connection_slots_taken_by_others(cluster, plane, lane, speed):
             wait_until(all_taken, "every slot to be taken", RECOVERY_SECONDS)
             refused = plane.get("/v1/inventory/shop/testing")
             assert refused.status_code == 503 and int(refused.headers["Retry-After"]) >= 1, refused.text
+            rule.release()
         finally:
             for connection in others:
                 connection.close()
     wait_until(lambda: plane.get("/v1/inventory/shop/testing").status_code == 200, "room", RECOVERY_SECONDS)
+    assert_one_deploy(plane, lane, finish(plane, operation_id))
     assert_accepted(plane.post("/v1/evidence/deployments", lane.deployment("deployment-1"), key="k"))
 
 
@@ -261,20 +264,26 @@ def small_disk(cluster):
         subprocess.run(["umount", "--lazy", directory], check=True)
 
 
-def test_a_full_disk_refuses_writes_and_recovers(small_disk, plane, lane, speed):
-    """Writes are refused as temporary, reads go on, and nothing is half written."""
-    before = assert_ok(plane.get("/v1/inventory/shop/testing"))["record"]
+def fill(small_disk, plane, table):
+    """Moves the table to the small disk, where nothing else has room then; the file that takes it."""
     home = small_disk / "tablespace"
     home.mkdir()
     shutil.chown(home, "postgres", "postgres")
     with psycopg.connect(plane.database_url, autocommit=True) as connection:
         connection.execute(f"CREATE TABLESPACE small LOCATION '{home}'")
-        connection.execute("ALTER TABLE launchplane_deployments SET TABLESPACE small")
+        connection.execute(f"ALTER TABLE {table} SET TABLESPACE small")
     ballast = small_disk / "ballast"
     with open(ballast, "wb") as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(65536))
             file.flush()
+    return ballast
+
+
+def test_a_full_disk_refuses_writes_and_recovers(small_disk, plane, lane, speed):
+    """Writes are refused as temporary, reads go on, and nothing is half written."""
+    before = assert_ok(plane.get("/v1/inventory/shop/testing"))["record"]
+    ballast = fill(small_disk, plane, "launchplane_deployments")
     counts = plane.counts()
     refused = None
     for number in range(2000):
@@ -291,3 +300,24 @@ def test_a_full_disk_refuses_writes_and_recovers(small_disk, plane, lane, speed)
     assert plane.counts()["launchplane_deployments"] == counts["launchplane_deployments"] + number + 1
     with psycopg.connect(plane.database_url, autocommit=True) as connection:    # what comes next is more than the small disk has room for
         connection.execute("ALTER TABLE launchplane_deployments SET TABLESPACE pg_default")
+
+
+def test_a_disk_that_fills_in_the_middle_of_an_operation(small_disk, plane, lane):
+    """No step can be written while the deploy has begun: whoever takes the operation over does not begin it again."""
+    operation_id, rule = held(plane, lane)
+
+    def fence():
+        return plane.query("SELECT fence FROM launchplane_operations WHERE operation_id = %s", operation_id)[0]["fence"]
+
+    before = fence()
+    ballast = fill(small_disk, plane, "launchplane_operation_events")
+    with psycopg.connect(plane.database_url, autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.DiskFull):
+            for number in range(100000):    # what room is left in the table's last page
+                connection.execute("INSERT INTO launchplane_operation_events (operation_id, seq, event) VALUES ('other', %s, 'submitted')",
+                                   [number])
+    rule.release()
+    wait_until(lambda: plane.logged(event="operation.checkpoint_failed"), "a step that cannot be written", RECOVERY_SECONDS)
+    wait_until(lambda: plane.pass_time(seconds=1) or fence() > before, "the next claim", RECOVERY_SECONDS)
+    ballast.unlink()
+    assert_one_deploy(plane, lane, finish(plane, operation_id))

@@ -3,6 +3,7 @@
 A new kind needs a row here, and is then swept like all others (sweep.py). A row says what is there before, and what is sent.
 """
 import dataclasses
+import re
 import typing
 
 import ends
@@ -22,10 +23,11 @@ HOSTS = ends.HOSTS
 
 
 def known_kinds():
-    """The names in the program's own reference."""
+    """{name: its phases}, of the program's own reference."""
     code, out, err = run_to_end("docs", "print", "operation-kinds", settings={})
     assert code == 0, err
-    return [line[3:] for line in out.splitlines() if line.startswith("## ")]
+    parts = [part.split("| field |")[0] for part in out.split("\n## ")[1:]]
+    return {part.split("\n", 1)[0]: re.findall(r"^\| `(\w+)`", part, re.M) for part in parts}
 
 
 @dataclasses.dataclass(frozen=True)

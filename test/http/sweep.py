@@ -21,19 +21,20 @@ from rehearsal.waiting import wait_until
 KILLED_AT = ("claim.after", "commit.before", "commit.after", "http.wait", "http.answer")
 SECONDS = 120
 LEASE_SECONDS = 15         # server/operations/runner.c
+SILENT_SECONDS = 10        # a worker that lives renews its lease more often
 FULL = os.environ.get("FAULT_FULL") == "1"
 # May differ from run to run: what was tried again, who looked, what was counted.
 UNCOUNTED = ("launchplane_operation_events", "launchplane_secret_audit_events", "noted_steps")
 COPIED = ("projects", "environments", "servers", "composes", "applications", "domains", "schedules", "deployments", "mounts",
           "running", "logs", "created_with_key", "_next_config_key", "_last_created_ms")
-# Each change of an operation's row. A lease is given back by the database's clock when its owner is known to be dead; that is no
-# sign of life.
+# Each change of an operation's row, by the clock that leases are counted with. A lease is given back when its owner is known to
+# be dead; that is no sign of life.
 NOTE_STEPS = """
     CREATE TABLE noted_steps (number serial, at timestamptz, operation_id text, fence bigint, owner text, was_released boolean);
     CREATE FUNCTION note_step() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         INSERT INTO noted_steps (at, operation_id, fence, owner, was_released)
-        VALUES (clock_timestamp(), NEW.operation_id, NEW.fence, NEW.lease_owner,
+        VALUES (greatest(NEW.heartbeat_at, NEW.updated_at), NEW.operation_id, NEW.fence, NEW.lease_owner,
                 coalesce(OLD.lease_owner <> '' AND NEW.lease_owner = '' AND NEW.updated_at = OLD.updated_at, false));
         RETURN NEW;
     END $$;
@@ -149,15 +150,17 @@ class Sweep:
     def step(self, plane, operation_id):
         """Moves the clock while the operation sleeps, or when it is at work for long; true when it is over.
 
-        Asked of the database, so that the service passes no place on behalf of the one who watches.
+        Not for a worker that may be dead: how soon its work is resumed is measured. Asked of the database, so that the service
+        passes no place on behalf of the one who watches.
         """
         self.revive(plane)
-        row, = plane.query("SELECT status, lease_owner FROM launchplane_operations WHERE operation_id = %s", operation_id)
+        row, = plane.query("SELECT status, extract(epoch FROM heartbeat_at)::float8 AS heard FROM launchplane_operations"
+                           " WHERE operation_id = %s", operation_id)
         if row["status"] in TERMINAL:
             return True
         if plane.skip_sleep(operation_id):
             self._patient_until = time.monotonic() + PATIENCE
-        elif time.monotonic() > self._patient_until:
+        elif time.monotonic() > self._patient_until and self.doubles.clock.now() < (row["heard"] or 0) + SILENT_SECONDS:
             self.doubles.clock.advance(FAST_STEP)
         return False
 
@@ -265,7 +268,7 @@ class Sweep:
             stopped, = wait_until(lambda: [pid for pid in plane.workers() if is_stopped(pid)], "the stopped worker")
             held = self.lease(plane, operation_id)
             plane.api.close()                # a kept connection may be its own
-            plane.pass_time(LEASE_SECONDS + 1)
+            plane.pass_time(max(0, held["ends"] - self.doubles.clock.now()) if held["lease_owner"] else LEASE_SECONDS + 1)
             wait_until(lambda: self.step(plane, operation_id), f"operation {operation_id} to end", SECONDS)
             before, row = self.left(plane), self.row(plane, operation_id)
             wake(stopped)
@@ -279,7 +282,8 @@ class Sweep:
             return operation, left, True, changed
 
     def lease(self, plane, operation_id):
-        row, = plane.query("SELECT lease_owner, fence FROM launchplane_operations WHERE operation_id = %s", operation_id)
+        row, = plane.query("SELECT lease_owner, fence, extract(epoch FROM lease_expires_at)::float8 AS ends FROM launchplane_operations"
+                           " WHERE operation_id = %s", operation_id)
         return row
 
     def row(self, plane, operation_id):

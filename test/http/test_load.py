@@ -94,11 +94,13 @@ def test_clients_that_dawdle_harm_nobody_else(plane, lane):
                 connection.get("/v1/evidence/deployments", bearer, "Content-Type: application/json", "Content-Length: 900000",
                                method="POST")
                 connection.send("{")
-            elif kind == 2:                      # asks for much and reads nothing
+            elif kind == 2:                      # asks for much and reads nothing; every other one is gone without a word, half-open
                 connection.socket.setblocking(False)
                 with contextlib.suppress(BlockingIOError):
                     for _ in range(20):
                         connection.get("/v1/openapi.json")
+                if number % 8 == 6:
+                    connection.vanish()
             # else: a connection that was opened and forgotten
         for number in range(40):
             with contextlib.suppress(OSError):

@@ -62,6 +62,17 @@ def test_each_fault_of_a_refresh_ends_well(plane, lane, previews, name):
     assert previews.refresh(key="again")["status"] == "pass"
 
 
+@pytest.mark.parametrize("shown", [{}, {"environmentId": "e", "compose": None}, "<html>", None], ids=["empty", "without", "page", "null"])
+def test_an_environment_that_is_not_shown_whole_is_no_empty_one(plane, lane, made, shown):
+    """Taken for one, it would get a second compose service of that name."""
+    plan = made.inputs()["dry_run_plan"]
+    made.dokploy.on("GET", "environment.one").answer(200, shown).times(1)
+    judge(plane, lane, made, plane.finish(made.submit(plan), PATIENT), "answer to environment.one is not an environment")
+    plane.pass_time(seconds=5)
+    assert made.refresh(key="again")["status"] == "pass"
+    assert len(made.dokploy.state.composes) == 2
+
+
 DESTROY = {
     **{f"{procedure}: {name}": ("", lambda dokploy, how=how, procedure=procedure: how(dokploy.on("POST", procedure).times(1)))
        for procedure in ("domain.delete", "compose.delete") for name, how in ONCE.items()},

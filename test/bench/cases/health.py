@@ -19,4 +19,5 @@ def measure(run):
         limit = ("health", "nginx"), n
         run.row(f"GET /v1/health, {n} connections", f"nginx returning the same {len(body)} bytes", run.ratios("health", n, *limit),
                 goal="P1", at_least=0.95 if n > 1 else None, **run.figures("health", n),
-                cpu_ratio=run.ratio("health", n, *limit, "server_us"), p99_ratio=run.ratio("health", n, *limit, "p99_us"))
+                cpu_ratio=run.ratio("health", n, *limit, "server_us"))
+        run.row(f"GET /v1/health, {n} connections: p99", "the same", run.ratios("health", n, *limit, "p99_us"), goal="P1", at_most=1)

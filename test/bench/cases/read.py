@@ -107,5 +107,6 @@ def rows(run, n, size, peer):
     run.measured["unchanged", "service", n] = run.measured["read", "304", n]
     run.row(f"GET inventory answered 304, {n} connections", against, run.ratios("unchanged", n, *beside), **run.figures("unchanged", n))
     run.row(f"GET inventory answered 304, {n} connections", "nginx returning 304 to the same requests",
-            run.ratios("unchanged", n, ("read", "nginx 304"), n), goal="P1", at_least=0.95 if n > 1 else None, **run.figures("unchanged", n),
-            p99_ratio=run.ratio("unchanged", n, ("read", "nginx 304"), n, "p99_us"))
+            run.ratios("unchanged", n, ("read", "nginx 304"), n), goal="P1", at_least=0.95 if n > 1 else None, **run.figures("unchanged", n))
+    run.row(f"GET inventory answered 304, {n} connections: p99", "nginx returning 304 to the same requests",
+            run.ratios("unchanged", n, ("read", "nginx 304"), n, "p99_us"), goal="P1", at_most=1)

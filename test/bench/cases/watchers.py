@@ -46,7 +46,8 @@ def measure(run):
     run.row(f"{what}: resident memory each", "-", each["resident"] / 1024, goal="P7", at_most=16, unit="KiB",
             note=f"worker {after['resident'] / 2**20:.0f} MiB with them")
     run.row(f"{what}: commit of an event to the median client", "-", [one["median_ms"] for one in told], goal="P7", at_most=100, unit="ms",
-            note=f"last client {max(one['max_ms'] for one in told):.0f} ms; load from bench-listeners")
+            note="load from bench-listeners")
+    run.row(f"{what}: commit of an event to the last client", "-", [one["max_ms"] for one in told], goal="P7", at_most=100, unit="ms")
 
 
 def listeners(bench, path, count):
