@@ -2,6 +2,7 @@
 
 #include "core/fault.h"
 #include "core/hidden.h"
+#include "core/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,19 +42,13 @@ struct arena {
 	bool wipes;
 };
 
-static NORETURN void out_of_memory(size_t n)
-{
-	fprintf(stderr, "{\"level\":\"error\",\"event\":\"memory.exhausted\",\"bytes\":%zu}\n", n);
-	abort();
-}
-
 static struct chunk *chunk_new(size_t size, struct chunk *next, bool is_hidden)
 {
 	if (is_hidden)
 		size = hidden_room(sizeof(struct chunk) + size) - sizeof(struct chunk);
 	struct chunk *c = is_hidden ? hidden_alloc(sizeof(*c) + size) : malloc(sizeof(*c) + size);
 	if (!c || fault_at("arena.grow", NULL))
-		out_of_memory(size);
+		memory_exhausted(size);
 	c->next = next;
 	c->size = size;
 	c->used = 0;
@@ -76,9 +71,7 @@ static void chunk_free(struct chunk *c, bool wipes)
 
 struct arena *arena_new(void)
 {
-	struct arena *a = calloc(1, sizeof(*a));
-	if (!a)
-		out_of_memory(sizeof(*a));
+	struct arena *a = memory_take(sizeof(*a));
 	a->chunks = chunk_new(FIRST_CHUNK, NULL, false);
 	return a;
 }
@@ -117,7 +110,7 @@ void arena_free(struct arena *a)
 void *arena_bytes(struct arena *a, size_t n)
 {
 	if (n > SIZE_MAX / 4)
-		out_of_memory(n);
+		memory_exhausted(n);
 	size_t need = (n + REDZONE + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 	struct chunk *c = a->chunks;
 	if (c->size - c->used < need || (a->wipes && !c->is_hidden)) {
@@ -144,7 +137,7 @@ void *arena_array(struct arena *a, size_t n, size_t size)
 {
 	size_t total;
 	if (__builtin_mul_overflow(n, size, &total))
-		out_of_memory(n);
+		memory_exhausted(n);
 	return arena_alloc(a, total);
 }
 
@@ -167,7 +160,7 @@ char *arena_vprintf(struct arena *a, const char *fmt, va_list args)
 	va_copy(again, args);
 	int n = vsnprintf(NULL, 0, fmt, args);
 	if (n < 0)
-		out_of_memory(0);
+		memory_exhausted(0);
 	char *s = arena_alloc(a, (size_t)n + 1);
 	vsnprintf(s, (size_t)n + 1, fmt, again);
 	va_end(again);

@@ -15,6 +15,7 @@
  *     commit.before, commit.after   a statement that writes, or a transaction's commit, is sent; was confirmed
  *     task.sleep               a wait for a time
  *     arena.grow               a task's memory grows: failing is running out of memory
+ *     memory.take              core allocates outside arenas: failing is getting none
  *     claim.after, phase.<name>   in an operation's life */
 #pragma once
 

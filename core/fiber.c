@@ -1,5 +1,7 @@
 #include "core/fiber.h"
 
+#include "core/memory.h"
+
 #include <assert.h>
 #include <setjmp.h>
 #include <stdlib.h>
@@ -86,7 +88,7 @@ static void enter(unsigned high, unsigned low)
 
 struct fiber *fiber_new(void)
 {
-	struct fiber *f = calloc(1, sizeof(*f));
+	struct fiber *f = memory_try(sizeof(*f));
 	if (!f)
 		return NULL;
 	f->map = mmap(NULL, GUARD_SIZE + STACK_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE,

@@ -1,6 +1,7 @@
 #include "core/http_internal.h"
 
 #include "core/fault.h"
+#include "core/memory.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -80,7 +81,7 @@ static void watch_closed(uv_handle_t *h)
 
 static struct watch *watch_new(struct http_client *c, curl_socket_t fd)
 {
-	struct watch *w = calloc(1, sizeof(*w));
+	struct watch *w = memory_try(sizeof(*w));
 	if (!w || uv_poll_init_socket(&c->loop->uv, &w->poll, fd) != 0) {
 		free(w);
 		return NULL;
@@ -144,7 +145,7 @@ struct http_client *http_client_new(struct loop *l)
 {
 	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup, calloc) != CURLE_OK)
 		return NULL;
-	struct http_client *c = calloc(1, sizeof(*c));
+	struct http_client *c = memory_try(sizeof(*c));
 	CURLM *multi = c ? curl_multi_init() : NULL;
 	if (!multi) {
 		free(c);
@@ -204,7 +205,7 @@ void http_client_free(struct http_client *c)
 void http_client_set_ca_file(struct http_client *c, const char *path)
 {
 	free(c->ca_file);
-	c->ca_file = path && path[0] ? strdup(path) : NULL;
+	c->ca_file = path && path[0] ? memory_text(path) : NULL;
 }
 
 void http_client_set_fault(struct http_client *c, bool (*fn)(void *arg, const struct http_call *call, struct err *err),

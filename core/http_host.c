@@ -1,5 +1,6 @@
 #include "core/http_internal.h"
 #include "core/log.h"
+#include "core/memory.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -83,10 +84,8 @@ struct host *host_hold(struct http_client *c, const char *name, uint16_t port)
 	if (!h) {
 		if (c->hosts_n >= HOSTS_MAX)
 			forget_one(c);
-		h = calloc(1, sizeof(*h));
-		if (!h)
-			abort();
-		h->name = strdup(name);
+		h = memory_take(sizeof(*h));
+		h->name = memory_text(name);
 		h->port = port;
 		h->next = c->hosts;
 		c->hosts = h;
@@ -150,7 +149,7 @@ static void keep_addresses(struct host *h, const struct addrinfo *list, uint64_t
 		return;
 	}
 	free(h->addresses);
-	h->addresses = strdup(all);
+	h->addresses = memory_text(all);
 	h->resolved_ms = now_ms;
 }
 
@@ -174,7 +173,7 @@ static void on_lookup(uv_getaddrinfo_t *request, int status, struct addrinfo *li
 
 static bool lookup_start(struct http_client *c, struct host *h)
 {
-	struct lookup *k = calloc(1, sizeof(*k));
+	struct lookup *k = memory_try(sizeof(*k));
 	if (!k)
 		return false;
 	k->client = c;

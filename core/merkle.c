@@ -1,5 +1,7 @@
 #include "core/merkle.h"
 
+#include "core/memory.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,9 +9,7 @@
 struct merkle_hash merkle_leaf(const void *p, size_t n)
 {
 	struct merkle_hash out;
-	unsigned char small[2048], *text = n < sizeof(small) ? small : malloc(n + 1);
-	if (!text)
-		abort();
+	unsigned char small[2048], *text = n < sizeof(small) ? small : memory_take(n + 1);
 	text[0] = 0;
 	memcpy(text + 1, p, n);
 	sha256(text, n + 1, out.b);

@@ -2,6 +2,7 @@
 
 #include "core/fault.h"
 #include "core/fiber.h"
+#include "core/memory.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -226,7 +227,7 @@ static struct task *task_get(struct loop *l)
 		l->tasks_pooled--;
 		return t;
 	}
-	t = calloc(1, sizeof(*t));
+	t = memory_try(sizeof(*t));
 	if (!t)
 		return NULL;
 	t->fiber = fiber_new();
@@ -261,6 +262,14 @@ struct task *task_spawn(struct loop *l, const char *name, task_fn fn, void *arg)
 	l->tasks_alive++;
 	fiber_start(t->fiber, task_main, t);
 	make_ready(t);
+	return t;
+}
+
+struct task *task_start(struct loop *l, const char *name, task_fn fn, void *arg)
+{
+	struct task *t = task_spawn(l, name, fn, arg);
+	if (!t)
+		memory_exhausted(sizeof(*t));
 	return t;
 }
 

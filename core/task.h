@@ -42,6 +42,8 @@ struct task {
 
 /* Starts a task at the next turn. fn must be a function that may suspend. NULL when no stack can be had. */
 struct task *task_spawn(struct loop *l, const char *name, task_fn fn, void *arg);
+/* The same for a task that the process cannot do without: it ends the process instead of giving NULL. */
+struct task *task_start(struct loop *l, const char *name, task_fn fn, void *arg);
 /* Queues t to run; harmless when it is not waiting or already queued: the wake is remembered for its next wait. */
 void task_wake(struct task *t);
 void task_cancel(struct task *t);

@@ -90,9 +90,7 @@ static bool run_task(struct supervisor_app *a, task_fn fn)
 {
 	a->ok = false;
 	memset(&a->err, 0, sizeof(a->err));
-	struct task *t = task_spawn(&a->loop, "start", fn, a);
-	if (!t)
-		return err_set(&a->err, &E_internal_error, "no memory for a task");
+	task_start(&a->loop, "start", fn, a);
 	while (a->loop.tasks_alive)
 		uv_run(&a->loop.uv, UV_RUN_ONCE);
 	return a->ok;
@@ -336,7 +334,7 @@ int offline_run(struct settings *s, offline_fn fn, void *arg)
 	    !loop_init(&loop, setting(s, "LAUNCHPLANE_TEST_CLOCK_FILE"), &o.err))
 		return command_fail(EXIT_USAGE, "%s", o.err.message);
 	struct http_client *http = http_client_new(&loop); /* for those that ask a provider */
-	task_spawn(&loop, "command", offline_main, &o);
+	task_start(&loop, "command", offline_main, &o);
 	while (loop.tasks_alive)
 		uv_run(&loop.uv, UV_RUN_ONCE);
 	http_client_free(http);

@@ -217,7 +217,7 @@ int worker_run(struct settings *s)
 	uv_signal_start(&w.sigint, on_signal, SIGINT);
 	uv_timer_init(&app->loop.uv, &w.heart);
 	uv_timer_start(&w.heart, on_heart, 1000, 1000);
-	task_spawn(&app->loop, "worker", worker_main, &w);
+	task_start(&app->loop, "worker", worker_main, &w);
 	loop_run(&app->loop);
 	if (app->server)
 		http_server_free(app->server);

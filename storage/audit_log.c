@@ -118,9 +118,7 @@ struct audit_log *audit_log_new(struct loop *l, const struct audit_log_options *
 	log->has_seed = options->seed != NULL;
 	if (options->seed)
 		memcpy(log->seed, options->seed, NOTE_SEED_N);
-	log->task = task_spawn(l, "audit", log_main, log);
-	if (!log->task)
-		abort();
+	log->task = task_start(l, "audit", log_main, log);
 	audit_on_append(l->db, kick, log);
 	return log;
 }

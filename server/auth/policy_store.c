@@ -209,7 +209,7 @@ struct policy_store *policy_store_open(struct task *t, const char *bootstrap_sha
 		return NULL;
 	}
 	s->bootstrap_sha256 = strdup(bootstrap_sha256);
-	s->follower = task_spawn(t->loop, "policy", follow, s);
+	s->follower = task_start(t->loop, "policy", follow, s);
 	db_listen(t->loop->db, "launchplane_policy", on_change, s);
 	return s;
 }

@@ -387,9 +387,7 @@ struct followers *followers_new(struct loop *l)
 	random_bytes(random, sizeof(random));
 	for (size_t i = 0; i < sizeof(random); i++)
 		snprintf(f->name + 2 * i, 3, "%02x", random[i]);
-	f->task = task_spawn(l, "followers", followers_main, f);
-	if (!f->task)
-		abort();
+	f->task = task_start(l, "followers", followers_main, f);
 	db_listen(l->db, CHANNEL, on_announcement, f);
 	db_on_events(l->db, on_events, f);
 	return f;

@@ -158,9 +158,8 @@ static void start_job(struct runner *r, const struct rows *rows, size_t row, uin
 	}
 	job->operation_id = job->columns[COL_ID];
 	job->fence = row_int(rows, row, COL_FENCE);
-	job->task = task_spawn(r->loop, "operation", job_main, job);
-	job->heart = job->task ? task_spawn(r->loop, "heartbeat", heart_main, job) : NULL;
-	assert(job->task && job->heart);
+	job->task = task_start(r->loop, "operation", job_main, job);
+	job->heart = task_start(r->loop, "heartbeat", heart_main, job);
 	job->task->effects_until_ms = effects_until_ms;
 	job->next = r->jobs;
 	if (r->jobs)
@@ -327,8 +326,7 @@ struct runner *runner_new(struct loop *l, const struct runner_options *options)
 		strncat(r->kind_names, (*k)->name, n - 1 - strlen(r->kind_names));
 	}
 	db_listen(l->db, "launchplane_operations", on_notify, r);
-	r->claimer = task_spawn(l, "operations", claimer_main, r);
-	assert(r->claimer);
+	r->claimer = task_start(l, "operations", claimer_main, r);
 	return r;
 }
 

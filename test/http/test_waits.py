@@ -10,7 +10,7 @@ from kinds import MAIN_JOB
 from sweep import FULL, Sweep, differences, evenly, points, report
 
 WAITS = {"database": ("db.wait", "db.answer"), "provider": ("http.wait", "http.answer"), "time": ("task.sleep",),
-         "memory": ("arena.grow",)}
+         "memory": ("arena.grow", "memory.take")}
 SAMPLE = 4
 PARTS = 2 if FULL else 1
 VAGUE = ("", "internal_error")
