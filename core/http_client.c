@@ -1,6 +1,7 @@
 #include "core/http_internal.h"
 
 #include "core/fault.h"
+#include "core/log.h"
 #include "core/memory.h"
 
 #include <arpa/inet.h>
@@ -79,13 +80,20 @@ static void watch_closed(uv_handle_t *h)
 	free(w);
 }
 
+/* curl forgives no callback that fails: from then on its handle does nothing at all, neither for this request nor for
+ * any other. A process that cannot ask anybody anything ends, and the supervisor starts another. */
+static NORETURN void cannot_watch(int code)
+{
+	log_error(NULL, "http.cannot_watch", S("cause", uv_strerror(code)));
+	abort();
+}
+
 static struct watch *watch_new(struct http_client *c, curl_socket_t fd)
 {
-	struct watch *w = memory_try(sizeof(*w));
-	if (!w || uv_poll_init_socket(&c->loop->uv, &w->poll, fd) != 0) {
-		free(w);
-		return NULL;
-	}
+	struct watch *w = memory_take(sizeof(*w));
+	int code = uv_poll_init_socket(&c->loop->uv, &w->poll, fd);
+	if (code != 0)
+		cannot_watch(code);
 	w->client = c;
 	w->fd = fd;
 	c->open_handles++;
@@ -108,12 +116,13 @@ static int set_watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 	}
 	if (!w) {
 		w = watch_new(c, fd);
-		if (!w)
-			return -1;
 		curl_multi_assign(c->multi, fd, w);
 	}
 	w->events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-	return uv_poll_start(&w->poll, w->events, on_socket) == 0 ? 0 : -1;
+	int code = uv_poll_start(&w->poll, w->events, on_socket);
+	if (code != 0)
+		cannot_watch(code);
+	return 0;
 }
 
 /* ---- curl's memory ---- */

@@ -1,8 +1,8 @@
 /* core/memory.h - what core allocates outside arenas.
  *
- * A test makes the n-th of these fail: fault place "memory.take". Where the caller can do without (a request is refused, a
- * connection is not made) it asks memory_try(); else running out of memory ends the process, and the supervisor starts
- * another (docs/task-model.md). Freed with free(). */
+ * A test makes the n-th of these fail: fault place "memory.take". Where the caller can do without (a request is
+ * refused, a connection is not made) it asks memory_try(); else running out of memory ends the process, and the
+ * supervisor starts another (docs/task-model.md). Freed with free(). */
 #pragma once
 
 #include "core/base.h"
