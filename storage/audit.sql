@@ -5,9 +5,9 @@
 INSERT INTO launchplane_audit_pending (leaf) VALUES ($1::json);
 
 -- name: audit_is_waiting
--- Whether the sequencer has something to do: entries behind $2 without a position, or, if it can sign, some that no checkpoint
--- covers; and the last entry_id that was given to any writer.
-SELECT EXISTS (SELECT 1 FROM launchplane_audit_pending WHERE entry_id > $2::bigint)
+-- Whether the sequencer has something to do: it was told so ($3), entries behind $2 have no position, or, if it can sign, no
+-- checkpoint covers some; and the last entry_id that was given to any writer.
+SELECT $3::boolean OR EXISTS (SELECT 1 FROM launchplane_audit_pending WHERE entry_id > $2::bigint)
     OR ($1::boolean AND (SELECT coalesce(max(position) + 1, 0) FROM launchplane_audit_entries)
                         > (SELECT coalesce(max(size), 0) FROM launchplane_audit_checkpoints)),
        (SELECT last_value FROM launchplane_audit_pending_entry_id_seq);

@@ -43,7 +43,7 @@ static SUSPENDS bool tell_denials(struct task *t, struct audit_log *log, struct 
 	return true;
 }
 
-static SUSPENDS bool sequence(struct task *t, struct audit_log *log, struct err *err)
+static SUSPENDS bool sequence(struct task *t, struct audit_log *log, bool is_told, struct err *err)
 {
 	bool more;
 	struct sequencer *s = &log->sequencer;
@@ -56,7 +56,7 @@ static SUSPENDS bool sequence(struct task *t, struct audit_log *log, struct err 
 		s->has_warned = true;
 		memset(err, 0, sizeof(*err));
 	}
-	if (!audit_look(t, s, loop_now_ms(t->loop), log->stopping, &more, err))
+	if (!audit_look(t, s, loop_now_ms(t->loop), is_told, log->stopping, &more, err))
 		return false;
 	while (more) {
 		if (!audit_sequence(t, s, &more, err))
@@ -70,7 +70,9 @@ static SUSPENDS bool sequence(struct task *t, struct audit_log *log, struct err 
 static SUSPENDS void work(struct task *t, struct audit_log *log)
 {
 	struct err err = { 0 };
-	bool ok = tell_denials(t, log, &err) && sequence(t, log, &err);
+	bool is_told = log->kicked;
+	log->kicked = false;
+	bool ok = tell_denials(t, log, &err) && sequence(t, log, is_told || log->kicked, &err);
 	if (!ok && !log->in_trouble && !err_is(&err, &E_cancelled))
 		log_error(t, "audit.sequencer_failed", LOG_ERR(&err)); /* once; it goes on trying */
 	if (ok && log->in_trouble)
@@ -96,7 +98,6 @@ static SUSPENDS void log_main(struct task *t, void *arg)
 	struct audit_log *log = arg;
 	arena_wipe_on_reset(t->arena); /* the signing key passes through it */
 	while (!log->stopping) {
-		log->kicked = false;
 		work(t, log);
 		if (!wait_for_work(t, log))
 			break;

@@ -47,11 +47,12 @@ struct sequencer {
 	int64_t after, soon_after;      /* entry_id; what becomes after next */
 	uint64_t all_at_ms, next_at_ms; /* when to look at all again, and when to move on */
 };
-#define AUDIT_LATE_MS 5000  /* transactions that write end within this time, or are looked for with all */
-#define AUDIT_ALL_MS  60000 /* between two looks at all */
+#define AUDIT_LATE_MS 500   /* transactions that write end within this time, or are looked for with all */
+#define AUDIT_ALL_MS  20000 /* between two looks at all */
 
-/* Whether there is something to do, and from where on the next rounds look; everything: at all. */
-SUSPENDS OUTSIDE_TX bool audit_look(struct task *t, struct sequencer *s, uint64_t now_ms, bool everything,
+/* Whether there is something to do, and from where on the next rounds look. is_told: there is; everything: they look at
+ * all. */
+SUSPENDS OUTSIDE_TX bool audit_look(struct task *t, struct sequencer *s, uint64_t now_ms, bool is_told, bool everything,
                                     bool *is_waiting, struct err *err);
 SUSPENDS OUTSIDE_TX bool audit_sequence(struct task *t, struct sequencer *s, bool *more, struct err *err);
 /* Loads the key, or makes one; leaves s without key, and says why once, when it cannot be had. */

@@ -138,12 +138,13 @@ static SUSPENDS bool round_in(struct tx *tx, struct sequencer *s, struct round *
 	return true;
 }
 
-bool audit_look(struct task *t, struct sequencer *s, uint64_t now_ms, bool everything, bool *is_waiting,
+bool audit_look(struct task *t, struct sequencer *s, uint64_t now_ms, bool is_told, bool everything, bool *is_waiting,
                 struct err *err)
 {
 	struct rows rows;
 	bool all = everything || now_ms >= s->all_at_ms;
-	if (!db_query(t, &Q_audit_is_waiting, PARAMS(P_BOOL(s->key.can_sign), P_INT(all ? 0 : s->after)), &rows, err))
+	if (!db_query(t, &Q_audit_is_waiting,
+	              PARAMS(P_BOOL(s->key.can_sign), P_INT(all ? 0 : s->after), P_BOOL(is_told)), &rows, err))
 		return false;
 	*is_waiting = row_bool(&rows, 0, 0);
 	int64_t given = row_int(&rows, 0, 1);

@@ -156,7 +156,7 @@ class Load:
 
     def __init__(self, server, database):
         self.server, self.database = server, database
-        self.before = self._now()
+        self.before, self.after = self._now(), None
 
     def _now(self):
         children = os.times()
@@ -165,9 +165,13 @@ class Load:
             "client": children.children_user + children.children_system, "wall": time.monotonic(),
         }
 
+    def end(self):
+        """What happens from here on is not of the run; result() says so by itself where nothing does."""
+        self.after = self._now()
+
     def result(self, requests, seconds, **more):
         """work_us: CPU time of whoever answers and of PostgreSQL, per request; pgbench counts as the one who answers."""
-        after = self._now()
+        after = self.after or self._now()
         used = {name: after[name] - self.before[name] for name in after}
         answering = used["server"] if self.server else used["client"]
         return {

@@ -104,7 +104,7 @@ def main():
     bench, run = Bench(), None
     try:
         run = Run(bench.open(), options)
-        for case in options.only or CASES:
+        for case in CASES if not options.only else [case for case in CASES if case in options.only]:
             importlib.import_module(f"cases.{case}").measure(run)
     finally:
         if run:

@@ -10,7 +10,7 @@ import statistics
 import time
 import uuid
 
-from cases.operations import by_peer, check_kind, graphile_absent, submission_of, trial, wait_until_passed
+from cases.operations import by_peer, check_kind, graphile_absent, now, submission_of, trial, wait_until_passed
 from engine import Engine
 from rehearsal.api import accepted
 
@@ -41,29 +41,29 @@ class Flushes:
         return connection.execute(Flushes.SEEN).fetchone()[1:]
 
     def mean_ms(self):
-        spent, number = (now - then for now, then in zip(self._seen(self.connection), self.before))
+        spent, number = (after - before for after, before in zip(self._seen(self.connection), self.before))
         return spent / number if number else 0.0
 
 
 def over_http(bench, connection, count):
-    names, flushes = [], Flushes(connection)
+    names, flushes, since = [], Flushes(connection), now(connection)
     for _ in range(count):
         body = trial(bench, uuid.uuid4().hex)
         names.append(accepted(bench.api.post("/v1/trials", body, key=uuid.uuid4().hex))["records"]["operation_id"])
         _pause()
-    wait_until_passed(connection)
+    wait_until_passed(connection, since)
     return {"waits_ms": [row[0] for row in connection.execute(WAITS, [names]).fetchall()], "flush_ms": flushes.mean_ms()}
 
 
 def by_other_process(bench, connection, engine, count):
     """waits_ms as above; calls_ms from the call, which is what a peer's client can see."""
-    called, flushes = {}, Flushes(connection)
+    called, flushes, since = {}, Flushes(connection), now(connection)
     for _ in range(count):
         name = f"pickup-{uuid.uuid4().hex}"
         called[name] = time.time()
         engine.submit(name, **submission_of(bench, name))
         _pause()
-    wait_until_passed(connection)
+    wait_until_passed(connection, since)
     waits = [row[0] for row in connection.execute(WAITS, [list(called)]).fetchall()]
     return {"waits_ms": waits, "flush_ms": flushes.mean_ms(), "calls_ms": [1000 * (connection.execute(BEGAN, [name]).fetchone()[0] - at) for name, at in called.items()]}
 

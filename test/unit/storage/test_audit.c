@@ -268,7 +268,7 @@ static SUSPENDS bool is_waiting(struct task *t, struct sequencer *s, uint64_t at
 {
 	struct err err = { 0 };
 	bool waiting;
-	if (!audit_look(t, s, at_ms, everything, &waiting, &err))
+	if (!audit_look(t, s, at_ms, false, everything, &waiting, &err))
 		fail_msg("%s %s", err.message, err.cause);
 	return waiting;
 }
