@@ -59,8 +59,8 @@ static void compose_text(struct buf *b, struct choices *of)
 		                             "\"2026-01-01T00:00:00Z\"",
 		                             "\"https://shop.example.com/a?b#c\"",
 		                             "\"0123456789abcdef0123456789abcdef01234567\"",
-		                             "\"ghcr.io/acme/shop@sha256:"
-		                             "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
+		                             ("\"ghcr.io/acme/shop@sha256:"
+		                              "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\""),
 		                             "\"*\"" };
 	buf_str(b, texts[choice(of, countof(texts))]);
 }
