@@ -171,7 +171,7 @@ UPDATE launchplane_operations
 -- Ends a run of a phase. delay_ms null: the worker keeps the lease and goes on (lease_ms of lease); else it lets go and the
 -- operation is due in delay_ms. entered: this run entered another phase, whose time limit is limit_s seconds (0: none). A lease
 -- of which most is left stays as it is: then no indexed column changes and the row moves within its page (HOT). The wish to
--- cancel comes back, so that nobody has to ask for it before the next phase.
+-- cancel comes back, so that nobody has to ask for it before the next phase; and how many ms of the lease are left.
 WITH given AS (
     SELECT g.operation_id, fence::bigint AS fence, g.phase, g.public_phase, state::json AS state, entered::boolean AS entered,
            delay_ms::bigint * interval '1 millisecond' AS delay, limit_s::bigint AS limit_s, g.deployment_record_id,
@@ -206,7 +206,8 @@ moved AS (
            o.fence = g.fence -- guard F9: g.fence IS NOT NULL
            END
     RETURNING g.n, o.operation_id, now_at, (extract(epoch FROM phase_deadline_at) * 1000)::bigint AS deadline_ms,
-              cancel_requested_at IS NOT NULL AS is_cancelled, cancel_reason, g.events, g.leaf),
+              cancel_requested_at IS NOT NULL AS is_cancelled, cancel_reason,
+              floor(extract(epoch FROM lease_expires_at - now_at) * 1000)::bigint AS lease_left_ms, g.events, g.leaf),
 noted AS (
     INSERT INTO launchplane_operation_events (operation_id, seq, at, event, phase, detail)
     SELECT m.operation_id,
@@ -214,7 +215,7 @@ noted AS (
            m.now_at, l.e ->> 'event', l.e ->> 'phase', (l.e -> 'detail')
       FROM moved m, json_array_elements(m.events) WITH ORDINALITY AS l(e, n)),
 leaf AS (INSERT INTO launchplane_audit_pending (leaf) SELECT leaf FROM moved WHERE leaf IS NOT NULL)
-SELECT n, deadline_ms, is_cancelled, cancel_reason FROM moved;
+SELECT n, deadline_ms, is_cancelled, cancel_reason, lease_left_ms FROM moved;
 
 -- name: operation_finish, many at once
 WITH given AS (

@@ -234,7 +234,7 @@ static SUSPENDS bool commit_step(struct task *t, struct operation *op, const str
 	            &rows))
 		return false;
 	if (*keeps)
-		t->effects_until_ms = lease_end_ms(r, asked_ms);
+		t->effects_until_ms = asked_ms + (uint64_t)row_int(&rows, 0, 3);
 	op->phase = s->phase;
 	t->phase = s->phase->name;
 	op->phase_deadline_wall_ms = row_int(&rows, 0, 0);

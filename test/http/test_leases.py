@@ -135,3 +135,18 @@ def test_workers_race_for_each_claim_and_one_gets_it(database):
             assert sorted(done) == [False, False, False, True]
     for engine in engines:
         engine.connection.close()
+
+
+def test_a_checkpoint_says_how_much_of_the_lease_is_left(database):
+    """F9. A lease of which most is left stays as it is: the worker must not count on more."""
+    engine = Engine(database)
+    engine.submit("o")
+    (_, fence), = engine.claim("worker", 0)
+
+    def left(offset):
+        row, = engine.run("operation_checkpoint", "o", fence, "work", "work", "{}", False, None, LEASE, 0, "", "", offset, 0, "[]", None)
+        return row[-1]
+
+    assert LEASE - 5000 < left(4000) <= LEASE - 4000
+    assert LEASE - 100 < left(7000) <= LEASE    # renewed
+    assert LEASE - 3000 < left(9000) <= LEASE - 2000
