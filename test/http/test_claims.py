@@ -3,10 +3,14 @@ from engine import Engine
 from rehearsal.waiting import wait_until
 from replacement import replace, submit
 
-AGAIN = """INSERT INTO launchplane_operations
-       (operation_id, kind, product, context, instance, holds_lane, status, phase, request, state, created_at, updated_at, next_run_at)
-SELECT %s, kind, product, context, instance, true, 'pending', %s, request, '{}', now(), now(), now() - %s::interval
-  FROM launchplane_operations WHERE operation_id = %s"""
+# In one statement, as a submission does it: a claim may come at once.
+AGAIN = """WITH made AS (
+    INSERT INTO launchplane_operations
+           (operation_id, kind, product, context, instance, holds_lane, status, phase, request, state, created_at, updated_at, next_run_at)
+    SELECT %s, kind, product, context, instance, true, 'pending', %s, request, '{}', now(), now(), now() - %s::interval
+      FROM launchplane_operations WHERE operation_id = %s
+    RETURNING operation_id)
+INSERT INTO launchplane_operation_events (operation_id, seq, event) SELECT operation_id, 1, 'submitted' FROM made"""
 CLAIMED = "SELECT fence FROM launchplane_operations WHERE operation_id = %s AND fence > 0"
 
 
@@ -41,6 +45,5 @@ def test_a_wake_up_far_behind_the_last_claim_is_found(plane, lane):
     for number in range(3):                            # each behind what was claimed before
         name = f"late-{number}"
         plane.query(AGAIN, name, phase, f"{number + 1} hours", first["operation_id"])
-        plane.query("INSERT INTO launchplane_operation_events (operation_id, seq, event) VALUES (%s, 1, 'submitted')", name)
         wait_until(lambda: plane.query(CLAIMED, name), "the claim", seconds=60)   # pylint: disable=cell-var-from-loop
         plane.finish(name)
