@@ -201,7 +201,7 @@ def ends(process, number=signal.SIGTERM):
 def test_the_loop_works_an_operation_off_and_ends_cleanly(plane, lane, number):
     operation_id = left_behind(plane, lane)
     with worker(plane) as process:
-        wait_until(lambda: plane.pass_time(seconds=1) or status_of(plane, operation_id)["status"] in ("pass", "fail"), "its end", 120)
+        plane.run_until(operation_id, lambda: status_of(plane, operation_id)["status"] in ("pass", "fail"), "its end", 120)
         assert status_of(plane, operation_id)["status"] == "pass", status_of(plane, operation_id)
         assert process.poll() is None                      # it waits for more
         assert ends(process, number) == 0, process.said
@@ -215,7 +215,7 @@ def test_a_stopped_loop_leaves_its_work_at_a_checkpoint_for_others(plane, lane):
     operation_id = left_behind(plane, lane)
     rule = plane.doubles.dokploy.on("POST", "compose.update").hold_before().times(1)
     with worker(plane) as process:
-        wait_until(lambda: plane.pass_time(seconds=1) or rule.reached.is_set(), "the first write", 120)
+        plane.run_until(operation_id, rule.reached.is_set, "the first write", 120)
         assert status_of(plane, operation_id)["lease_owner"].startswith("command/")
         process.send_signal(signal.SIGTERM)
         wait_until(lambda: any(line.startswith("stopping") for line in process.said), "that it heard", 60)
@@ -234,7 +234,7 @@ def test_a_killed_loop_loses_nothing(plane, lane):
     operation_id = left_behind(plane, lane)
     rule = plane.doubles.dokploy.on("POST", "compose.deploy").hold_after().times(1)
     with worker(plane) as process:
-        wait_until(lambda: plane.pass_time(seconds=1) or rule.reached.is_set(), "the deploy", 120)
+        plane.run_until(operation_id, rule.reached.is_set, "the deploy", 120)
         assert ends(process, signal.SIGKILL) == -signal.SIGKILL
     rule.release()
     plane.restart()
