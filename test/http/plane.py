@@ -85,8 +85,10 @@ class Plane:
         self.api.close()
 
     def kill_worker(self, process=None):
-        """SIGKILL to a worker process, the first unless one is given; the supervisor has to replace it."""
-        os.kill(process or self.workers()[0], signal.SIGKILL)
+        """SIGKILL to a worker process, the first unless one is given; the supervisor has to replace it. Returns its id."""
+        process = process or self.workers()[0]
+        os.kill(process, signal.SIGKILL)
+        return process
 
     def workers(self):
         children = self.service.children()

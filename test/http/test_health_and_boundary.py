@@ -114,7 +114,7 @@ def test_the_log_is_json_lines_with_trace_ids(plane):
 @pytest.mark.settings(LAUNCHPLANE_WORKERS="2")
 def test_a_killed_worker_is_replaced(plane):
     dead = plane.kill_worker()
-    wait_until(lambda: len(plane.service.children()) == 2 and dead not in plane.service.children(), "a new worker")
+    wait_until(lambda: len(children := plane.service.children()) == 2 and dead not in children, "a new worker", 60)
     for _ in range(8):
         assert_ok(wait_until(lambda: _try(plane), "an answer"))
 
