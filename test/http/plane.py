@@ -100,9 +100,12 @@ class Plane:
         owner = self.query("SELECT lease_owner FROM launchplane_operations WHERE operation_id = %s", operation_id)[0]["lease_owner"]
         assert owner, "nobody works on it"
         slot, _, incarnation = owner.rsplit("/", 1)[1].partition(".")
-        found = self.logged(event="worker.started", slot=int(slot), incarnation=int(incarnation))
-        assert found and found[-1]["pid"] in self.workers(), (owner, found)
-        return found[-1]["pid"]
+
+        def started():
+            lines = self.logged(event="worker.started", slot=int(slot), incarnation=int(incarnation))
+            return next((line["pid"] for line in lines if line["pid"] in self.workers()), None)
+
+        return wait_until(started, f"the start of {owner} in the log", 60)
 
     def restart(self):
         """A new service on the same database; what still runs of the old one is killed."""
