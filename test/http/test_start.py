@@ -2,12 +2,12 @@
 import base64
 import subprocess
 
-import psycopg
 import pytest
 
 from plane import Plane
 from rehearsal import policy as policies
 from rehearsal.service import BINARY, Service, run_to_end
+from rehearsal.waiting import wait_until
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def settings(doubles, database, state_dir):
 def refuses(settings, *words, arguments=("service", "serve"), **changes):
     """It ends by itself, says why in one line that names the setting, and never was ready."""
     changed = {**settings, **changes}
-    code, out, err = run_to_end(*arguments, settings=changed, seconds=30)
+    code, out, err = run_to_end(*arguments, settings=changed)
     assert code not in (0, None)
     assert "ready" not in out
     lines = [line for line in (out + err).splitlines() if all(word.lower() in line.lower() for word in words)]
@@ -140,14 +140,18 @@ def test_a_second_start_seeds_nothing(plane, make_plane):
 
 
 def test_the_service_survives_a_database_that_goes_away_and_comes_back(plane):
-    def drop_connections():
-        with psycopg.connect(plane.database_url, autocommit=True) as connection:
-            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                               " WHERE datname = current_database() AND pid <> pg_backend_pid()")
-    drop_connections()
-    answers = [plane.get("/v1/inventory/shop/testing").status_code for _ in range(5)]
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ended = [row["pid"] for row in plane.query(f"SELECT pid, pg_terminate_backend(pid) {others}")]
+    assert ended
+    wait_until(lambda: not plane.query(f"SELECT 1 {others} AND pid = ANY (%s)", ended), "the connections to be gone", 60)
+    answers = []
+
+    def is_back():
+        answers.append(plane.get("/v1/inventory/shop/testing").status_code)
+        return answers[-5:] == [404] * 5
+
+    wait_until(is_back, "the service to have connections again", 60)
     assert set(answers) <= {404, 503}
-    assert plane.get("/v1/inventory/shop/testing").status_code == 404
 
 
 def test_the_binary_lists_no_missing_library():
