@@ -78,6 +78,8 @@ def answers(database_url, directory):
         doubles.clock.advance(history.seconds(history.NOW) - doubles.clock.now())
         plane = Plane(database_url, doubles, READER, directory).start()
         with psycopg.connect(database_url, autocommit=True) as connection:
+            # The service's own entries come first: the page shows positions.
+            wait_until(lambda: connection.execute("SELECT 1 FROM launchplane_audit_checkpoints").fetchall(), "the first checkpoint", 60)
             history.insert(connection)
             connection.execute(AT_WORK)
             for leaf in LEAVES:
