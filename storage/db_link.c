@@ -254,6 +254,12 @@ static void join(char *list, size_t size, const char *item, bool is_first)
 	snprintf(list + n, size - n, "%s%s", is_first ? "" : ",", item);
 }
 
+static void ignore_notice(void *arg, const PGresult *res)
+{
+	(void)arg;
+	(void)res;
+}
+
 static void start(struct link *link, const struct candidate *candidates, unsigned n)
 {
 	struct db *db = link->db;
@@ -289,16 +295,12 @@ static void start(struct link *link, const struct candidate *candidates, unsigne
 	give_default(&info, &db->url, "tcp_user_timeout", "20000");
 	link->state = LINK_CONNECTING;
 	link->pg = PQconnectStartParams(info.key, info.value, 0);
+	if (link->pg)
+		PQsetNoticeReceiver(link->pg, ignore_notice, NULL); /* libpq's own prints it, among the lines of the log */
 	if (!link->pg || PQstatus(link->pg) == CONNECTION_BAD)
 		link_fail(link, link->pg ? PQerrorMessage(link->pg) : "out of memory");
 	else
 		link_watch(link, UV_WRITABLE);
-}
-
-static void ignore_notice(void *arg, const PGresult *res)
-{
-	(void)arg;
-	(void)res;
 }
 
 static void connect_step(struct link *link)
@@ -322,7 +324,6 @@ static void connect_step(struct link *link)
 	link->state = LINK_UP;
 	link->was_up = true;
 	PQsetnonblocking(link->pg, 1);
-	PQsetNoticeReceiver(link->pg, ignore_notice, NULL);
 	link_watch(link, UV_READABLE);
 	if (link->state == LINK_UP)
 		link->on_up(link);

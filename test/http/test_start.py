@@ -1,9 +1,13 @@
 """How the service starts, and when it refuses: one line that says what to do. SVC-13 to SVC-22, MIG."""
 import base64
+import contextlib
+import socket
 import subprocess
+import threading
 
 import pytest
 
+from conftest import short_directory
 from plane import Plane
 from rehearsal import policy as policies
 from rehearsal.service import BINARY, Service, run_to_end
@@ -86,6 +90,35 @@ def test_a_database_that_is_away_may_be_tried_again(settings, tmp_path):
     settings["LAUNCHPLANE_DATABASE_URL"] = f"postgresql://launchplane@/d?host={tmp_path}"
     code, _, err = run_to_end("service", "serve", settings=settings)
     assert code == 1 and "PostgreSQL cannot be reached" in err
+
+
+def message(kind, body):
+    return kind + (len(body) + 4).to_bytes(4, "big") + body
+
+
+# As PostgreSQL sends it to a client that it lets in and is then told to end, in one segment.
+LET_IN_AND_ENDED = message(b"R", bytes(4)) + message(b"Z", b"I") + message(
+    b"E", b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0")
+
+
+def test_a_connection_that_ends_as_it_begins_is_told_as_any_other():
+    """And not by libpq, which would write plain text among the lines of the log"""
+    def let_in_and_end():
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                with client:
+                    client.recv(65536)
+                    client.sendall(LET_IN_AND_ENDED)
+
+    with short_directory() as directory, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(directory / ".s.PGSQL.5432"))
+        listening.listen()
+        threading.Thread(target=let_in_and_end, daemon=True).start()
+        code, out, err = run_to_end("storage", "migrate", settings={"LAUNCHPLANE_DATABASE_URL": f"postgresql://u@/d?host={directory}"})
+        listening.shutdown(socket.SHUT_RDWR)
+    assert (code, out) == (1, "") and "the connection to the database broke" in err
+    assert [line for line in err.splitlines() if not line.startswith("launchplane: ")] == [], err
 
 
 def test_the_password_of_the_database_is_never_shown(settings, cluster):
