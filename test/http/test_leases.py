@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import random
 import time
+import typing
 
 import pytest
 
@@ -17,30 +18,38 @@ from sweep import FULL
 
 LATE = 10000 if FULL else 300       # tries of workers that were replaced, or too late
 RACES = 500 if FULL else 60
-SLACK = 0.5           # seconds within which the model does not judge: its clock is read beside the statement
+SLACK = 0.02          # seconds: what rounding may do
+
+
+class Time(typing.NamedTuple):
+    """When a statement looked at the clock: the model reads its own before and after, and judges what holds for any time between."""
+    first: float
+    last: float
+
+    def plus(self, seconds):
+        return Time(self.first + seconds, self.last + seconds)
 
 
 @dataclasses.dataclass
 class Known:
     """What the model knows of an operation."""
     due: float                # when it may be claimed at the latest: its wake-up, or the end of its lease
-    early: float = 0          # and at the earliest, where the model cannot tell
+    early: float = 0          # and at the earliest
     fence: int = 0
     leased: bool = False
     finished: bool = False
     steps: int = 0
 
     def wakes(self, at):
-        self.early = self.due = at
+        self.early, self.due = at
 
     def goes_on(self, now):
         """A checkpoint under the same lease: it stays if three fifths of it are left, and is no longer than a lease may be."""
-        left = (self.due - now) / (LEASE / 1000)
-        near = SLACK / (LEASE / 1000)
-        if not 0.6 - near < left < 1 + near:
-            self.wakes(now + LEASE / 1000)
-        elif not 0.6 + near < left < 1 - near:
-            self.early, self.due = min(self.early, now + LEASE / 1000), max(self.due, now + LEASE / 1000)
+        enough, whole = now.plus(0.6 * LEASE / 1000), now.plus(LEASE / 1000)
+        if self.due < enough.first - SLACK or self.early > whole.last + SLACK:
+            self.wakes(whole)
+        elif self.early < enough.last + SLACK or self.due > whole.first - SLACK:    # either
+            self.early, self.due = min(self.early, whole.first), max(self.due, whole.last)
 
 
 class Model:
@@ -48,20 +57,20 @@ class Model:
         self.operations = {}
 
     def submitted(self, operation, now):
-        self.operations[operation] = Known(due=now, early=now)
+        self.operations[operation] = Known(due=now.last, early=now.first)
 
     def claimed(self, got, limit, now):
         for operation, fence in got:
             known = self.operations[operation]
             assert not known.finished, f"{operation} is finished and was claimed"
             assert fence == known.fence + 1, f"{operation}: fence {known.fence} became {fence}"
-            assert known.early <= now + SLACK, f"{operation} was claimed {known.early - now:.1f} s before it was due"
+            assert known.early <= now.last + SLACK, f"{operation} was claimed {known.early - now.last:.2f} s before it was due"
             known.fence, known.leased = fence, True
-            known.wakes(now + LEASE / 1000)
+            known.wakes(now.plus(LEASE / 1000))
         if len(got) < limit:
             names = {operation for operation, _ in got}
             left = [name for name, known in self.operations.items()
-                    if name not in names and not known.finished and known.due < now - SLACK]
+                    if name not in names and not known.finished and known.due < now.first - SLACK]
             assert not left, f"due, and not claimed: {left}"
 
     def wrote(self, operation, fence, happened, now):
@@ -70,9 +79,9 @@ class Model:
         holds = known.fence == fence and known.leased and not known.finished
         if happened:
             assert holds, f"{operation}: a write under fence {fence} while {known}"
-            assert known.due > now - SLACK, f"{operation}: a write {now - known.due:.1f} s after the lease"
+            assert known.due > now.first - SLACK, f"{operation}: a write {now.first - known.due:.2f} s after the lease"
         elif holds:
-            assert known.early < now + SLACK, f"{operation}: refused although the lease holds {known.early - now:.1f} s more"
+            assert known.early < now.last + SLACK, f"{operation}: refused although the lease holds {known.early - now.last:.2f} s more"
         return happened
 
 
@@ -81,38 +90,49 @@ def test_a_late_worker_writes_nothing_whatever_the_clock_does(database, seed):
     chance = random.Random(seed)
     engine, model = Engine(database), Model()
     held, offset, late_tries = [], 0, 0            # held: (operation, fence) that some worker believes to have
+
+    def clock():
+        return time.time() + offset / 1000
+
+    def timed(statement, *values):
+        """(what it gave, when)"""
+        first = clock()
+        return statement(*values), Time(first, clock())
+
     for turn in itertools.count():
         if late_tries == LATE:
             break
         if chance.random() < 0.15:                 # the clock jumps, now and then backwards
             offset += chance.choice([500, 4000, 9000, 16000, 40000, -3000, -12000])
-        now = time.time() + offset / 1000
         what = chance.random()
         if what < 0.1 and sum(not known.finished for known in model.operations.values()) < 12:
-            engine.submit(f"op-{turn}", offset)
+            _, now = timed(engine.submit, f"op-{turn}", offset)
             model.submitted(f"op-{turn}", now)
         elif what < 0.4:
-            got = engine.claim(f"worker-{turn}", offset, limit := chance.randint(1, 3))
+            got, now = timed(engine.claim, f"worker-{turn}", offset, limit := chance.randint(1, 3))
             model.claimed(got, limit, now)
             held += got
         elif held:
             operation, fence = chance.choice(held)
             known = model.operations[operation]
-            late_tries += fence != known.fence or known.due < now
+            late_tries += fence != known.fence or known.due < clock()
             if what < 0.6:
-                if model.wrote(operation, fence, engine.heartbeat(operation, fence, offset), now):
-                    known.wakes(now + LEASE / 1000)
+                happened, now = timed(engine.heartbeat, operation, fence, offset)
+                if model.wrote(operation, fence, happened, now):
+                    known.wakes(now.plus(LEASE / 1000))
             elif what < 0.93:
                 delay = chance.choice([None, 1000, 20000])
-                if model.wrote(operation, fence, engine.checkpoint(operation, fence, offset, delay), now):
+                happened, now = timed(engine.checkpoint, operation, fence, offset, delay)
+                if model.wrote(operation, fence, happened, now):
                     known.steps += 1
                     known.leased = delay is None
                     if known.leased:
                         known.goes_on(now)
                     else:
-                        known.wakes(now + delay / 1000)
-            elif model.wrote(operation, fence, engine.finish(operation, fence, offset), now):
-                known.finished = True
+                        known.wakes(now.plus(delay / 1000))
+            else:
+                happened, now = timed(engine.finish, operation, fence, offset)
+                known.finished |= model.wrote(operation, fence, happened, now)
             if len(held) > 60:
                 held.pop(0)
     assert turn < 20 * LATE
@@ -141,12 +161,20 @@ def test_a_checkpoint_says_how_much_of_the_lease_is_left(database):
     """F9. A lease of which most is left stays as it is: the worker must not count on more."""
     engine = Engine(database)
     engine.submit("o")
+    begun = time.monotonic()
     (_, fence), = engine.claim("worker", 0)
 
     def left(offset):
         row, = engine.run("operation_checkpoint", "o", fence, "work", "work", "{}", False, None, LEASE, 0, "", "", offset, 0, "[]", None)
         return row[-1]
 
-    assert LEASE - 5000 < left(4000) <= LEASE - 4000
-    assert LEASE - 100 < left(7000) <= LEASE    # renewed
-    assert LEASE - 3000 < left(9000) <= LEASE - 2000
+    def spent(since):
+        """Milliseconds, rounded up: the clock goes on between the statements."""
+        return (time.monotonic() - since) * 1000 + 2
+
+    first = left(1000)
+    assert LEASE - 1000 - spent(begun) < first <= LEASE - 1000
+    begun = time.monotonic()
+    assert LEASE - 1 <= left(8000) <= LEASE     # renewed
+    last = left(9000)
+    assert LEASE - 1000 - spent(begun) < last <= LEASE - 1000
