@@ -8,8 +8,8 @@ import threading
 
 from .waiting import wait_until
 
-BINARY = pathlib.Path(os.environ.get(
-    "LAUNCHPLANE_BINARY", pathlib.Path(__file__).resolve().parents[2] / "build" / "launchplane"))
+BINARY = pathlib.Path(os.environ.get(      # resolved: some tests change their directory
+    "LAUNCHPLANE_BINARY", pathlib.Path(__file__).resolve().parents[2] / "build" / "launchplane")).resolve()
 START_SECONDS = 60
 # What ASan says about any use of fibers; core/fiber.c announces them to it.
 _HARMLESS = "ASan doesn't fully support makecontext/swapcontext"
