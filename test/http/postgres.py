@@ -2,6 +2,7 @@
 
 Without fsync the files may as well be in memory, where creating a database costs a fraction: a tmpfs is used where there is one
 with room."""
+import contextlib
 import glob
 import itertools
 import os
@@ -31,6 +32,11 @@ def _place(settings):
         return "/tmp"
     free = os.statvfs(MEMORY)
     return MEMORY if free.f_bavail * free.f_frsize >= ROOM else "/tmp"
+
+
+def stands_still(process):
+    """Stopped by a signal."""
+    return pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 class Cluster:
@@ -64,7 +70,7 @@ class Cluster:
         """SIGINT: PostgreSQL's fast shutdown; SIGQUIT: immediate, as if the machine had lost power."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(how)
-            self.process.wait(30)
+            self.process.wait(120)         # a slow disk may have much to write
 
     def stop(self):
         self.down(signal.SIGQUIT)
@@ -72,12 +78,16 @@ class Cluster:
 
     def pause(self):
         """SIGSTOP to every process of the server: connections stay open and nobody answers."""
+        os.kill(self.process.pid, signal.SIGSTOP)      # first: it starts no more of them
+        wait_until(lambda: stands_still(self.process.pid), "PostgreSQL to stand still")
         for process in self.processes():
-            os.kill(process, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGSTOP)
 
     def go_on(self):
         for process in self.processes():
-            os.kill(process, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGCONT)
 
     def processes(self):
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
