@@ -119,8 +119,10 @@ def test_terminated_connections_in_the_middle_of_an_operation(cluster, plane, la
     stop = threading.Event()
 
     def terminate():
-        while not stop.wait(0.2):
+        pause = 0.2
+        while not stop.wait(pause):
             cluster.terminate(cluster.connections_of(name_of(plane)))
+            pause *= 1.2                   # on a slow machine, too, something gets done in the end
 
     thread = threading.Thread(target=terminate, daemon=True)
     thread.start()
@@ -244,7 +246,7 @@ def test_a_transaction_held_open_and_repeatable_readers_stop_nobody(request, pla
             writers.wait_for_more(200, 120)
             meanwhile = writers.rate()[0] if FULL else 0
         judge(plane, writers)
-        wait_until(lambda: readers.rounds >= 4, "the readers", 30)
+        wait_until(lambda: readers.rounds >= 4, "the readers")
         assert readers.wrong == []
     if FULL:
         report(f"postgresql {request.node.name}: {speed:.0f}/s before, {meanwhile:.0f}/s meanwhile, ratio {meanwhile / speed:.2f}")
