@@ -7,6 +7,8 @@ from cryptography.fernet import Fernet
 import live
 from checks import assert_accepted, assert_rejected
 from cli import Cli
+from plane import TERMINAL
+from rehearsal.waiting import wait_until
 from replacement import replace
 from test_records import current_versions, store_ciphertext
 
@@ -82,10 +84,14 @@ def test_no_read_fails_while_batches_are_done(plane, lane):
     change_keys(plane, previous=plane.master_key)
     many_versions(plane, 120)
     plane.post(REKEY, BODY, key="slow", headers={"Prefer": "respond-async"}, timeout=60)
-    while not plane.query("SELECT 1 FROM launchplane_operations WHERE kind = 'secrets_rekey' AND status = 'pass'"):
+
+    def is_over():
+        row, = plane.query("SELECT operation_id, status FROM launchplane_operations WHERE kind = 'secrets_rekey'")
         assert live.look(plane, lane)["runtime_environment"]["changed_keys"] == []
-        operation_id = plane.query("SELECT operation_id FROM launchplane_operations WHERE kind = 'secrets_rekey'")[0]["operation_id"]
-        plane.skip_sleep(operation_id)
+        plane.skip_sleep(row["operation_id"])
+        return row["status"] in TERMINAL
+
+    wait_until(is_over, "the end", 120)
     assert finished(plane)["result"]["upgraded_count"] == 120
 
 
