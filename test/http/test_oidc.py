@@ -6,6 +6,7 @@ import pytest
 from checks import assert_ok, assert_unauthenticated
 from double.issuer import sign
 from rehearsal.policy import CONTEXT
+from rehearsal.waiting import wait_until
 
 INVENTORY = f"/v1/inventory/{CONTEXT}/testing"
 
@@ -149,7 +150,9 @@ def test_a_slow_issuer_does_not_hold_up_other_requests(plane):
     plane.issuer.slow(3600, path="jwks")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         slow = pool.submit(plane.get, "/v1/service/runtime")
-        assert plane.get("/v1/health", token=None, timeout=5).status_code == 200
+        wait_until(lambda: plane.issuer.jwks_fetches, "the issuer to be asked")
+        assert plane.get("/v1/health", token=None).status_code == 200
+        assert not slow.done()
         plane.issuer.heal()
         plane.pass_time(hours=2)
         assert slow.result(60).status_code in (200, 401, 503)        # 401: two hours later its token has expired
