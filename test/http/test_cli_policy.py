@@ -8,7 +8,8 @@ import pytest
 from checks import assert_ok
 from cli import Cli, bare
 from rehearsal.policy import render, workflow_rule
-from test_grants import ADMIN, POLICY, STRANGER, rules, stored, stranger_may
+from rehearsal.waiting import wait_until
+from test_grants import ADMIN, NOTIFIED, POLICY, STRANGER, rules, stored, stranger_may
 
 pytestmark = pytest.mark.policy(POLICY)
 RULE = ("--repository", STRANGER, "--workflow-ref", f"{STRANGER}/.github/workflows/*", "--product", "launchplane",
@@ -107,8 +108,7 @@ def test_an_imported_policy_counts_in_the_running_service(plane, tmp_path):
     assert (done.code, done.fields()["changed"]) == (0, "true"), done
     assert stored(plane)[-1]["record_id"] == done.fields()["record_id"]
     assert stored(plane)[-1]["source"] == "cli:import-toml"
-    from rehearsal.waiting import wait_until
-    wait_until(lambda: plane.get("/v1/service/runtime").status_code == 200, "the service to follow", 10)
+    wait_until(lambda: plane.get("/v1/service/runtime").status_code == 200, "the service to follow", NOTIFIED)
     assert_ok(plane.get("/v1/service/runtime"))
     again = bare("authz-policies", "import-toml", "--policy-file", path, **settings)
     assert (again.fields()["changed"], again.fields()["record_id"]) == ("false", done.fields()["record_id"])

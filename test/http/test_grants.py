@@ -1,13 +1,13 @@
 """Changing the policy through the service: grants, removals, their traces, and why a decision is as it is."""
 import concurrent.futures
 import json
-import time
 
 import pytest
 
 from checks import assert_accepted, assert_ok, assert_rejected, assert_unauthenticated
 from conftest import module_plane
 from rehearsal.policy import REPOSITORY, render, workflow_rule
+from rehearsal.waiting import wait_until
 from test_identities import TOKENS, settings, token_rule
 
 RUNTIME = "/v1/service/runtime"
@@ -17,6 +17,7 @@ REMOVAL = f"{BASE}/github-actions/removals"
 EXPLAIN = "/v1/authz/explain"
 ADMIN = workflow_rule(["authz_policy_grant.write"], ["launchplane"], ["launchplane"])
 STRANGER = "example-org/stranger"
+NOTIFIED = 25              # seconds: without a notification a worker looks after 30
 SECTIONS = ("github_actions", "github_humans", "terminal_agents", "local_operators", "local_admins")
 
 POLICY = render(github_actions=[ADMIN, workflow_rule(["authz_explain.read"], ["launchplane"], ["launchplane"])])
@@ -137,10 +138,7 @@ def test_a_token_seen_before_is_judged_by_the_policy_of_now(plane):
 def test_a_grant_counts_in_every_worker(plane):
     """Each worker says in its log that it has loaded the new record; after that every connection is let in."""
     record = assert_accepted(plane.post(GRANT, body()))["records"]["authz_policy_record_id"]
-    limit = time.monotonic() + 5
-    while len(plane.logged(event="policy.loaded", record_id=record)) < 2 and time.monotonic() < limit:
-        time.sleep(0.01)
-    assert len(plane.logged(event="policy.loaded", record_id=record)) == 2
+    wait_until(lambda: len(plane.logged(event="policy.loaded", record_id=record)) == 2, "both to be notified", NOTIFIED)
     token = plane.token(repository=STRANGER, workflow_ref=f"{STRANGER}/.github/workflows/w.yml@x")
     for _ in range(20):
         assert_ok(plane.get(RUNTIME, token=token, headers={"Connection": "close"}))
