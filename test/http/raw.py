@@ -9,7 +9,7 @@ TCP_REPAIR = 19    # linux/tcp.h
 
 
 class Connection:
-    def __init__(self, url, timeout=15, source=None):
+    def __init__(self, url, timeout=60, source=None):
         address = urlsplit(url)
         self.host = address.netloc
         self.socket = socket.create_connection((address.hostname, address.port), timeout, (source, 0) if source else None)

@@ -185,12 +185,12 @@ def test_metadata_comes_from_the_profile(devkit, plane, lane):
 def test_an_interrupt_stops_the_devkit_too(devkit, how):
     devkit.order(sleep=600)
     process = devkit.start()
-    wait_until(lambda: (devkit.folder / "notes.json").exists(), "the devkit", 30)
+    wait_until(lambda: (devkit.folder / "notes.json").exists(), "the devkit")
     child = devkit.notes()["pid"]
     process.send_signal(how)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 128 + how and "interrupted" in err
-    wait_until(lambda: not pathlib.Path(f"/proc/{child}").exists(), "the devkit's end", 30)
+    wait_until(lambda: not pathlib.Path(f"/proc/{child}").exists(), "the devkit's end")
     assert devkit.stored() is None and list(devkit.temporary.iterdir()) == []
 
 

@@ -162,7 +162,7 @@ def test_a_change_between_the_plan_and_the_write_is_refused(plane, changed):
     """Two operators at once: also without a pinned plan nothing is written over what nobody has seen"""
     held = plane.doubles.dokploy.on("GET", "compose.one").after(1).times(1).hold_before()
     answer = live.beside(plane, changed, "raced")
-    held.reached.wait(30)
+    assert held.reached.wait(60)
     change_by_hand(plane, changed)
     held.release()
     body = assert_rejected(answer(), 409, "plan_changed")
@@ -174,7 +174,7 @@ def test_a_change_between_the_plan_and_the_write_is_refused(plane, changed):
 def test_a_busy_lane_is_refused_with_its_operation(plane, changed):
     held = plane.doubles.dokploy.on("GET", "compose.one").times(1).hold_before()
     first = live.beside(plane, changed, "first")
-    held.reached.wait(30)
+    assert held.reached.wait(60)
     second = live.apply(plane, changed, key="second")
     held.release()
     assert second.status_code == 409
@@ -207,7 +207,7 @@ def test_a_kill_around_each_call_leaves_one_write(plane, changed, call, side):
     if side == "hold_before":
         rule.drop_before()
     wait = live.beside(plane, changed, "killed")
-    rule.reached.wait(30)
+    assert rule.reached.wait(60)
     plane.kill()
     rule.release()
     wait()

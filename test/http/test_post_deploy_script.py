@@ -82,7 +82,7 @@ def test_web_is_started_again_after_a_sigkill(host):
     """No trap runs: the guard outlives the script."""
     host.world["kill_at"] = "run_odoo_data_workflows.py"
     assert host.run().returncode == -9
-    wait_until(host.web_runs_now, "the guard to start web", 30)
+    wait_until(host.web_runs_now, "the guard to start web")
 
 
 def test_a_stopped_web_is_not_stopped_again(host):

@@ -454,7 +454,7 @@ def test_a_hold_that_comes_while_a_promotion_waits_its_turn_stops_it(plane, tena
     rule = plane.doubles.dokploy.on("GET", "compose.one").hold_before().times(1)
     body = tenant.promotion(tenant.second, "gate-2")
     operation_id = assert_accepted(plane.post(PROMOTION, body, key="p", headers=ASYNC))["records"]["operation_id"]
-    assert rule.reached.wait(20)
+    assert rule.reached.wait(60)
     busy = assert_rejected(plane.post(ROLLBACK, tenant.rollback(tenant.first), key="r"), 409, "operation_active")
     assert busy["operation"]["operation_id"] == operation_id
     rule.release()

@@ -46,7 +46,7 @@ def test_work_of_a_host_that_died_is_resumed_when_its_lease_ends(plane, lane, nu
     """Nobody here can know that it is dead: the lease is waited for, in real time with FAULT_FULL=1."""
     rule = plane.doubles.dokploy.on("GET", "compose.one").hold_before().times(1)
     operation_id = submit(plane, lane)
-    assert rule.reached.wait(30)
+    assert rule.reached.wait(60)
     plane.kill()
     rule.release()
     lease, = plane.query("UPDATE launchplane_operations SET lease_owner = 'elsewhere/00000000-1/1.1/0.1'"

@@ -220,7 +220,7 @@ def test_the_lane_is_reserved_against_both_kinds(plane, lane):
     """BOOT-25 to 27, odoo 6.2"""
     rule = plane.doubles.dokploy.on("GET", "compose.one").hold_before().times(1)
     operation_id = submit_bootstrap(plane, lane)
-    assert rule.reached.wait(20)
+    assert rule.reached.wait(60)
     body = assert_rejected(plane.post(BOOTSTRAP, bootstrap_request(lane), key="other"), 409, "odoo_stable_bootstrap_operation_active")
     assert body["operation"]["operation_id"] == operation_id
     answer = plane.post("/v1/drivers/odoo/target-replacement-apply", lane.replacement(), key="other")
@@ -241,7 +241,7 @@ def test_the_drivers_own_name_stands_for_the_owner_of_the_lane(plane, lane):
     """BOOT-01, odoo 1.2 step 2: the lane is reserved under the product's name, and its profile is the one that allows it"""
     rule = plane.doubles.dokploy.on("GET", "compose.one").hold_before().times(1)
     operation_id = submit(plane, lane)
-    assert rule.reached.wait(20)
+    assert rule.reached.wait(60)
     body = {**bootstrap_request(lane, product="odoo"), "product": "odoo"}
     busy = assert_rejected(plane.post(BOOTSTRAP, body, key="k"), 409, "odoo_stable_bootstrap_operation_active")
     assert busy["operation"]["operation_id"] == operation_id
