@@ -127,7 +127,7 @@ def test_terminated_connections_in_the_middle_of_an_operation(cluster, plane, la
     thread = threading.Thread(target=terminate, daemon=True)
     thread.start()
     try:
-        plane.run_until(operation_id, lambda: plane.doubles.dokploy.deploys(lane.compose_id), "the deploy", RECOVERY_SECONDS)
+        plane.run_until(operation_id, lambda: plane.doubles.dokploy.deploys(lane.compose_id), "the deploy")
     finally:
         stop.set()
         thread.join(30)

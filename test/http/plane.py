@@ -166,7 +166,7 @@ class Plane:
     def pass_time(self, seconds=0, minutes=0, hours=0):
         self.clock.advance(seconds + 60 * minutes + 3600 * hours)
 
-    def finish(self, operation_id, seconds=60, limit_hours=12):
+    def finish(self, operation_id, seconds=240, limit_hours=12):
         """Polls until the operation is over; while it sleeps, moves the clock to its next wake-up.
 
         One that is at work for long waits for somebody's timeout: then the clock runs fast, but in steps
@@ -189,7 +189,7 @@ class Plane:
 
         return wait_until(over, f"operation {operation_id} to end", seconds)
 
-    def run_until(self, operation_id, condition, what, seconds=30):
+    def run_until(self, operation_id, condition, what, seconds=120):
         """Like finish(), up to the moment when condition() is true: the clock moves while the operation sleeps."""
         def reached():
             found = condition()
