@@ -161,5 +161,14 @@ bool db_outcome_is_unknown(const struct err *err);
 typedef void (*db_listener)(void *arg, const char *payload);
 /* Listens until db_close, on one connection of its own shared by all channels. channel is a literal. */
 void db_listen(struct db *db, const char *channel, db_listener fn, void *arg);
+/* on: asks for the lock that tells those who would notify channel, a literal, that they need not: this process looks by
+ * itself for what they commit. One process of all can have it; ask again at each look. off: gives it back and notifies
+ * all who listen, so that somebody else goes on. Whoever decided not to notify may commit later: go on looking for a
+ * while. Lost with the connection that listens. */
+void db_suppress_notify(struct db *db, const char *channel, bool on);
+/* To all who listen, this process among them; a hint, which is lost when there is no connection or it is busy. */
+void db_notify(struct db *db, const char *channel);
+/* From the first answer to on until the answer to off. */
+bool db_notify_is_suppressed(const struct db *db);
 /* Calls fn(arg) from a task of this process after events of operations were committed: a hint. */
 void db_on_events(struct db *db, void (*fn)(void *arg), void *arg);

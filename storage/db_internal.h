@@ -193,6 +193,9 @@ struct db {
 	struct listener *listeners;
 	bool is_listening;
 	unsigned listen_failures;
+	const char *suppressed; /* the channel of db_suppress_notify() */
+	bool wants_suppressed, is_suppressed;
+	enum listen_question { ASKED_NOTHING, ASKED_SUPPRESSION, ASKED_NOTIFY } asked;
 
 	void (*on_leaf)(void *arg); /* audit_on_append() */
 	void *on_leaf_arg;

@@ -38,9 +38,43 @@ static void flush(struct link *link)
 		link_watch(link, rc ? UV_READABLE | UV_WRITABLE : UV_READABLE);
 }
 
+/* One at a time; not sent while another is on its way. */
+static bool ask(struct db *db, enum listen_question question, const char *sql)
+{
+	struct link *link = &db->listen;
+	if (!db->is_listening || db->asked || PQtransactionStatus(link->pg) != PQTRANS_IDLE)
+		return false;
+	db->asked = question;
+	if (PQsendQuery(link->pg, sql) == 1)
+		flush(link);
+	else
+		link_fail(link, PQerrorMessage(link->pg));
+	return true;
+}
+
+/* The lock of who need not be notified: who would notify tries it, shared, for a moment. */
+static void ask_suppression(struct db *db)
+{
+	const char *channel = db->suppressed;
+	char sql[256];
+	if (db->wants_suppressed == db->is_suppressed)
+		return;
+	if (db->wants_suppressed)
+		snprintf(sql, sizeof(sql),
+		         "select pg_try_advisory_lock(hashtext('launchplane_notify'), hashtext('%s'))", channel);
+	else
+		snprintf(sql, sizeof(sql),
+		         "select pg_advisory_unlock(hashtext('launchplane_notify'), hashtext('%s')) is null,"
+		         " pg_notify('%s', '')",
+		         channel, channel);
+	ask(db, ASKED_SUPPRESSION, sql);
+}
+
 static void on_up(struct link *link)
 {
-	link->db->is_listening = false;
+	struct db *db = link->db;
+	db->is_listening = db->is_suppressed = false;
+	db->asked = ASKED_NOTHING;
 	if (send_listen(link))
 		flush(link);
 	else
@@ -55,14 +89,20 @@ static void tell(struct db *db, const char *channel, const char *payload)
 	}
 }
 
-/* False when LISTEN itself failed. */
+/* False when a statement failed. */
 static bool take_results(struct link *link)
 {
+	struct db *db = link->db;
 	while (!PQisBusy(link->pg)) {
 		PGresult *res = PQgetResult(link->pg);
 		if (!res)
 			return true;
-		bool ok = PQresultStatus(res) == PGRES_COMMAND_OK;
+		bool is_answer = PQresultStatus(res) == PGRES_TUPLES_OK && db->asked && PQntuples(res) == 1;
+		bool ok = is_answer || PQresultStatus(res) == PGRES_COMMAND_OK;
+		if (is_answer && db->asked == ASKED_SUPPRESSION)
+			db->is_suppressed = PQgetvalue(res, 0, 0)[0] == 't';
+		if (is_answer)
+			db->asked = ASKED_NOTHING;
 		PQclear(res);
 		if (!ok)
 			return false;
@@ -94,6 +134,8 @@ static void on_io(struct link *link, int events)
 		tell(db, n->relname, n->extra);
 		PQfreemem(n);
 	}
+	if (link->state == LINK_UP && !db->wants_suppressed)
+		ask_suppression(db); /* it was asked for while the answer to the first question was on its way */
 	if (!is_open || PQstatus(link->pg) == CONNECTION_BAD)
 		link_fail(link, PQerrorMessage(link->pg));
 }
@@ -101,7 +143,8 @@ static void on_io(struct link *link, int events)
 static void on_down(struct link *link, const char *why)
 {
 	struct db *db = link->db;
-	db->is_listening = false;
+	db->is_listening = db->is_suppressed = false;
+	db->asked = ASKED_NOTHING;
 	snprintf(db->last_failure, sizeof(db->last_failure), "%s", why);
 	if (!db->is_closing)
 		uv_timer_start(&link->timer, on_again, db_backoff_ms(++db->listen_failures), 0);
@@ -123,4 +166,23 @@ void db_listen(struct db *db, const char *channel, db_listener fn, void *arg)
 	if (db->listen.state != LINK_DOWN)
 		link_drop(&db->listen);
 	start_listening(&db->listen);
+}
+
+void db_suppress_notify(struct db *db, const char *channel, bool on)
+{
+	db->suppressed = channel;
+	db->wants_suppressed = on;
+	ask_suppression(db);
+}
+
+void db_notify(struct db *db, const char *channel)
+{
+	char sql[128];
+	snprintf(sql, sizeof(sql), "select pg_notify('%s', '')", channel);
+	ask(db, ASKED_NOTIFY, sql);
+}
+
+bool db_notify_is_suppressed(const struct db *db)
+{
+	return db->is_suppressed;
 }

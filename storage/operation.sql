@@ -7,6 +7,8 @@
 -- name: operation_submit, many at once
 -- taken_by: the worker that submits takes the operation with it, for lease_ms: it is claimed in the commit that makes it, and
 -- nobody need be woken. Null: whoever claims it. Columns as of operation_claim; then the document.
+-- Commits that notify go one after the other in PostgreSQL, each with a flush of its own. So nobody is notified while a worker
+-- keeps the lock that says that it looks by itself (db_suppress_notify).
 -- The condition on n is always true, here and below: with it the planner counts on one row, whatever the number of items is.
 WITH given AS (
     SELECT g.*, clock.now_at, taken_by IS NOT NULL AS taken,
@@ -45,7 +47,11 @@ leaf AS (
     SELECT g.leaf::json FROM created c JOIN given g ON g.operation_id = c.operation_id WHERE g.leaf IS NOT NULL),
 woken AS (
     SELECT pg_notify('launchplane_operations', '')
-     WHERE EXISTS (SELECT 1 FROM created c JOIN given g ON g.operation_id = c.operation_id WHERE NOT g.taken))
+     WHERE CASE WHEN NOT EXISTS (SELECT 1 FROM created c JOIN given g ON g.operation_id = c.operation_id WHERE NOT g.taken)
+                THEN false
+                WHEN pg_try_advisory_lock_shared(hashtext('launchplane_notify'), hashtext('launchplane_operations'))
+                THEN pg_advisory_unlock_shared(hashtext('launchplane_notify'), hashtext('launchplane_operations'))
+                ELSE false END)
 SELECT g.n, c.operation_id, c.kind, c.product, c.context, c.instance, c.request, c.state, c.phase, c.fence, c.phase_attempt,
        c.failures, c.deadline_ms, c.cancelled, c.cancel_reason, c.created_at, c.trace_id, c.deployment_record_id,
        c.release_tuple_id, c.traceparent, c.document, (SELECT count(*) FROM woken)

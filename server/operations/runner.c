@@ -16,6 +16,12 @@
 #define WHOLE_MS     1000            /* between two claims that look at all that ever became due */
 #define WHOLE_SHARE  20              /* and at least so many times as long as the last one took */
 #define LATE_US      INT64_C(200000) /* a row may become visible so long after its wake-up was written */
+#define AWAKE_LOOKS  4               /* looks in vain, PACE_MS apart, until we ask to be notified again */
+#define LATE_LOOKS   6               /* and then, each after twice the pause: who saw us awake may commit late */
+#define TELL_MS      20              /* between two notifications of a worker that is awake, but has no room, */
+#define TELLS        10              /* and how many until who submits notifies again */
+
+static const char channel[] = "launchplane_operations";
 
 /* One claimed operation while this process works on it. */
 struct job {
@@ -37,6 +43,9 @@ struct runner {
 	struct job *jobs;
 	size_t active, promised; /* promised: being submitted and taken at once */
 	bool kicked, stopping, claimer_done, is_full;
+	bool is_awake; /* looks every few ms by itself: nobody need notify */
+	unsigned looks_in_vain;
+	uint64_t look_at_ms;
 	/* Everything that became due before has been looked at: claims begin there. 0: nowhere yet. */
 	int64_t seen_us;
 	int64_t seen_offset_ms; /* of the test clock then */
@@ -231,21 +240,71 @@ static SUSPENDS bool next_wake_ms(struct task *t, struct runner *r, uint64_t *ou
 	return true;
 }
 
+/* Much is being submitted, and whoever submits notifies in a commit of its own: from now on we look by ourselves. */
+static void stay_awake(struct runner *r)
+{
+	r->is_awake = true;
+	r->looks_in_vain = 0;
+	r->look_at_ms = 0;
+	db_suppress_notify(r->loop->db, channel, true);
+}
+
+/* An awake worker found nothing: it waits no longer than until its next look. Looks that somebody else asks for do not
+ * count. */
+static void fall_asleep(struct runner *r, uint64_t *wait_ms)
+{
+	uint64_t now = loop_now_ms(r->loop);
+	if (now >= r->look_at_ms) {
+		unsigned n = ++r->looks_in_vain;
+		r->look_at_ms = now + (n < AWAKE_LOOKS ? PACE_MS : (uint64_t)PACE_MS << (n - AWAKE_LOOKS));
+		r->is_awake = n < AWAKE_LOOKS + LATE_LOOKS;
+		if (n >= AWAKE_LOOKS)
+			db_suppress_notify(r->loop->db, channel, false);
+	}
+	if (*wait_ms > r->look_at_ms - now)
+		*wait_ms = r->look_at_ms - now;
+}
+
+/* No room. Who submits trusts in us while we keep the lock, but others may have room: for a while they are told. */
+static void tell_others(struct runner *r, uint64_t *wait_ms)
+{
+	uint64_t now = loop_now_ms(r->loop);
+	if (!db_notify_is_suppressed(r->loop->db))
+		return;
+	if (now >= r->look_at_ms) {
+		r->look_at_ms = now + TELL_MS;
+		if (++r->looks_in_vain > TELLS)
+			db_suppress_notify(r->loop->db, channel, false);
+		else
+			db_notify(r->loop->db, channel);
+	}
+	*wait_ms = r->look_at_ms - now;
+}
+
 /* Claims what there is room for. *wait_ms: how long there is nothing to do. */
 static SUSPENDS bool claim_round(struct task *t, struct runner *r, uint64_t *wait_ms, struct err *err)
 {
 	size_t claimed = 0;
 	*wait_ms = IDLE_POLL_MS;
 	r->is_full = !has_room(r);
-	if (r->is_full)
+	if (r->is_full) {
+		tell_others(r, wait_ms);
 		return true; /* a job that ends wakes us */
+	}
 	if (!claim(t, r, &claimed, err))
 		return false;
 	if (claimed) {
 		*wait_ms = 0;
-		return r->active < PACE_FROM || task_sleep(t, PACE_MS, err);
+		if (r->active < PACE_FROM)
+			return true;
+		stay_awake(r);
+		return task_sleep(t, PACE_MS, err);
 	}
-	return next_wake_ms(t, r, wait_ms, err);
+	if (!next_wake_ms(t, r, wait_ms, err))
+		return false;
+	if (r->is_awake)
+		fall_asleep(r, wait_ms);
+	return true;
 }
 
 static SUSPENDS void claimer_main(struct task *t, void *arg)
@@ -265,6 +324,7 @@ static SUSPENDS void claimer_main(struct task *t, void *arg)
 			continue;
 		task_wait(t, wait_ms, &err);
 	}
+	db_suppress_notify(r->loop->db, channel, false);
 	r->claimer_done = true;
 	if (r->stopper)
 		task_wake(r->stopper);
@@ -325,7 +385,7 @@ struct runner *runner_new(struct loop *l, const struct runner_options *options)
 			strncat(r->kind_names, ",", n - 1 - strlen(r->kind_names));
 		strncat(r->kind_names, (*k)->name, n - 1 - strlen(r->kind_names));
 	}
-	db_listen(l->db, "launchplane_operations", on_notify, r);
+	db_listen(l->db, channel, on_notify, r);
 	r->claimer = task_start(l, "operations", claimer_main, r);
 	return r;
 }

@@ -28,7 +28,7 @@ static const struct query kill_others = {
 	.name = "kill_others",
 	.sql = "select pg_terminate_backend(pid) from pg_stat_activity "
 	       "where datname = current_database() and pid <> pg_backend_pid() and query like $1 "
-	       "and (state = 'active' or query like 'listen%')",
+	       "and (state = 'active' or query like 'listen%' or query like 'select pg_try_advisory%')",
 	.n_params = 1,
 };
 static const struct query doze_together = {
@@ -584,6 +584,71 @@ static void a_listener_hears_and_is_told_of_reconnections(void **state)
 	scratch_run(state, NULL, check_listen);
 }
 
+/* Whether somebody who would notify has to. */
+static SUSPENDS bool must_notify(struct task *t)
+{
+	static const struct query try_lock = {
+		.name = "try_lock",
+		.sql = "select case when pg_try_advisory_lock_shared(hashtext('launchplane_notify'), "
+		       "hashtext('word_of_mouth'))"
+		       " then pg_advisory_unlock_shared(hashtext('launchplane_notify'), hashtext('word_of_mouth'))"
+		       " else false end",
+	};
+	struct rows rows;
+	struct err err = { 0 };
+	assert_true(db_query(t, &try_lock, PARAMS(), &rows, &err));
+	return row_bool(&rows, 0, 0);
+}
+
+static SUSPENDS void suppress(struct task *t)
+{
+	struct err err = { 0 };
+	while (!db_notify_is_suppressed(t->loop->db)) {
+		db_suppress_notify(t->loop->db, "word_of_mouth", true);
+		assert_true(task_sleep(t, 1, &err));
+	}
+	assert_false(must_notify(t));
+}
+
+static SUSPENDS void check_suppression(struct task *t)
+{
+	struct ears ears = { .task = t };
+	struct err err = { 0 };
+	struct rows rows;
+	struct db *db = t->loop->db;
+	db_listen(db, "word_of_mouth", on_word, &ears);
+	while (ears.connected == 0)
+		assert_true(task_wait(t, 5000, &err));
+	assert_true(must_notify(t));
+	suppress(t);
+	db_notify(db, "word_of_mouth");
+	while (ears.heard < 1)
+		assert_true(task_wait(t, 5000, &err));
+	db_suppress_notify(db, "word_of_mouth", false);
+	while (ears.heard < 2) /* whoever listens goes on looking */
+		assert_true(task_wait(t, 5000, &err));
+	assert_true(must_notify(t));
+	db_suppress_notify(db, "word_of_mouth", true); /* off before the answer has come */
+	db_suppress_notify(db, "word_of_mouth", false);
+	while (ears.heard < 3)
+		assert_true(task_wait(t, 5000, &err));
+	assert_true(must_notify(t));
+	assert_false(db_notify_is_suppressed(db));
+	suppress(t);
+	assert_true(db_query(t, &kill_others, PARAMS(P_TEXT("select pg_try_advisory_lock(%")), &rows, &err));
+	while (ears.connected < 2)
+		assert_true(task_wait(t, 5000, &err));
+	assert_false(db_notify_is_suppressed(db));
+	while (!must_notify(t))
+		assert_true(task_sleep(t, 1, &err));
+	suppress(t);
+}
+
+static void who_looks_by_itself_need_not_be_notified(void **state)
+{
+	scratch_run(state, NULL, check_suppression);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -605,6 +670,7 @@ int main(void)
 		cmocka_unit_test(transactions_commit_or_leave_nothing),
 		cmocka_unit_test(a_transaction_whose_connection_was_killed_fails_and_gives_it_back),
 		cmocka_unit_test(a_listener_hears_and_is_told_of_reconnections),
+		cmocka_unit_test(who_looks_by_itself_need_not_be_notified),
 	};
 	return cmocka_run_group_tests(tests, scratch_up, scratch_down);
 }
