@@ -295,8 +295,8 @@ static void start(struct link *link, const struct candidate *candidates, unsigne
 	give_default(&info, &db->url, "tcp_user_timeout", "20000");
 	link->state = LINK_CONNECTING;
 	link->pg = PQconnectStartParams(info.key, info.value, 0);
-	if (link->pg)
-		PQsetNoticeReceiver(link->pg, ignore_notice, NULL); /* libpq's own prints it, among the lines of the log */
+	if (link->pg) /* libpq's own receiver prints, among the lines of the log */
+		PQsetNoticeReceiver(link->pg, ignore_notice, NULL);
 	if (!link->pg || PQstatus(link->pg) == CONNECTION_BAD)
 		link_fail(link, link->pg ? PQerrorMessage(link->pg) : "out of memory");
 	else
