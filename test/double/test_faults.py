@@ -64,7 +64,7 @@ def test_a_held_call_shows_that_its_effect_happened(doubles, client, lane):
     with pytest.raises(requests.exceptions.ReadTimeout):
         requests.post(f"{doubles.dokploy.url}/api/compose.update", timeout=0.3,
                       headers={"x-api-key": doubles.token}, json={"composeId": lane.compose_id, "name": "held"})
-    assert rule.reached.wait(5)
+    assert rule.reached.wait(60)
     assert doubles.dokploy.compose(lane.compose_id)["name"] == "held"
     rule.release()
 
@@ -74,8 +74,9 @@ def test_a_delay_follows_the_test_clock(doubles, client):
     session = requests.Session()
     with pytest.raises(requests.exceptions.ReadTimeout):
         session.get(f"{doubles.dokploy.url}/api/project.all", timeout=0.2)
-    doubles.clock.advance(3601)
-    wait_until(lambda: doubles.dokploy.requests[0].status == 401, "the delayed answer")
+    # Again and again: the call may have come to the double after the first time.
+    wait_until(lambda: doubles.clock.advance(3601) or doubles.dokploy.requests and doubles.dokploy.requests[0].status == 401,
+               "the delayed answer")
 
 
 def test_lies_are_known_by_name(doubles):
