@@ -160,12 +160,12 @@ def test_a_restart_may_leave_the_work_done_on_the_host(doubles, client, lane):
 def test_the_control_endpoint_scripts_the_same_faults(doubles, client):
     control = f"{doubles.dokploy.url}/_control"
     rule = {"method": "GET", "procedure": "project.all", "answer": {"status": 503}, "times": 1}
-    assert requests.post(f"{control}/faults", json=rule, timeout=5).json() == {"rules": 1}
+    assert requests.post(f"{control}/faults", json=rule, timeout=30).json() == {"rules": 1}
     assert client.raw("GET", "project.all", {}).status_code == 503
-    assert requests.delete(f"{control}/faults", timeout=5).json() == {"rules": 0}
-    assert requests.get(f"{control}/defects", timeout=5).json() == []
-    assert "GET project.all -> 503" in requests.get(f"{control}/requests", timeout=5).json()[0]
-    bad = requests.post(f"{control}/faults", json={"method": "GET", "procedure": "x", "lies": ["y"]}, timeout=5)
+    assert requests.delete(f"{control}/faults", timeout=30).json() == {"rules": 0}
+    assert requests.get(f"{control}/defects", timeout=30).json() == []
+    assert "GET project.all -> 503" in requests.get(f"{control}/requests", timeout=30).json()[0]
+    bad = requests.post(f"{control}/faults", json={"method": "GET", "procedure": "x", "lies": ["y"]}, timeout=30)
     assert bad.status_code == 400
 
 

@@ -236,7 +236,7 @@ def test_two_refreshes_at_once_are_one_preview(plane, previews):
     plan = previews.inputs()["dry_run_plan"]
     rule = previews.dokploy.on("POST", "compose.create").hold_before().times(1)
     first = previews.submit(plan, key="a")
-    assert rule.reached.wait(20)
+    assert rule.reached.wait(60)
     busy = assert_rejected(previews.apply(plan, key="b"), 409, "operation_active")
     assert busy["operation"]["operation_id"] == first
     rule.release()
@@ -325,7 +325,7 @@ def test_a_deploy_that_was_lost_fails_at_its_time(plane, previews):
 def test_a_cancelled_refresh_takes_back_what_it_made(plane, previews):
     rule = previews.dokploy.on("POST", "compose.update").hold_after().times(1)
     operation_id = previews.submit(previews.inputs()["dry_run_plan"])
-    assert rule.reached.wait(20)
+    assert rule.reached.wait(60)
     assert_accepted(plane.post(f"/v1/operations/{operation_id}/cancel", {"reason": "wrong branch"}))
     rule.release()
     operation = plane.finish(operation_id)

@@ -5,7 +5,7 @@ import time
 _LOOK_AGAIN = 0.02
 
 
-def wait_until(condition, what, seconds=15.0):
+def wait_until(condition, what, seconds=60.0):
     """Returns the first true value of condition(); fails with what was waited for."""
     end = time.monotonic() + seconds
     pause = threading.Event()
