@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from raw import Connection
+from rehearsal.waiting import wait_until
 
 
 @pytest.fixture
@@ -202,6 +203,7 @@ def test_sigterm_lets_a_request_in_flight_finish(plane, lane):
         asked = pool.submit(plane.post, "/v1/drivers/odoo/target-replacement-plan", lane.plan_request())
         assert rule.reached.wait(60)
         plane.service.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: plane.logged(event="worker.draining"), "the drain")
         rule.release()
-        assert asked.result(30).status_code == 202
-    assert plane.terminate() == 0
+        assert asked.result(60).status_code == 202
+    assert plane.service.process.wait(60) == 0        # another SIGTERM would have its workers killed
