@@ -1,6 +1,7 @@
 /* What a target setup asks for, what it would do, and what came of it. */
 #include "drivers/dokploy/target_setup.h"
 
+#include "core/redact.h"
 #include "drivers/dokploy/credentials.h"
 #include "storage/codes.h"
 #include "storage/config.sql.h"
@@ -397,10 +398,12 @@ static struct json strings_json(struct arena *a, const struct strings *list)
 	return j;
 }
 
-/* The record with its environment replaced by key names. */
+/* The record with its environment replaced by key names, and no user in a URL. */
 static struct json shown_target(struct arena *a, const struct dokploy_target *target)
 {
-	struct json j = contract_json(a, &dokploy_target_contract, target, false), keys = json_array(),
+	struct dokploy_target known = *target;
+	known.custom_git_url = redact(a, target->custom_git_url);
+	struct json j = contract_json(a, &dokploy_target_contract, &known, false), keys = json_array(),
 	            shown = json_object();
 	for (size_t i = 0; i < target->env.n; i++)
 		json_push(a, &keys, json_of_str(target->env.v[i].key));

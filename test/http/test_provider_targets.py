@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from checks import assert_accepted, assert_rejected
+from checks import assert_accepted, assert_ok, assert_rejected
 from cli import Cli, bare
 
 OPERATIONS = "/v1/provider-targets/operations"
@@ -223,6 +223,23 @@ def test_metadata_commands_write_the_provider_row_and_stop_at_a_stale_one(plane,
     before = plane.query("SELECT payload::text AS p FROM launchplane_dokploy_targets")
     assert_rejected(edit(plane, "put-shopify-protected-store-key", key="k"), 409, "provider_target_conflict")
     assert plane.query("SELECT payload::text AS p FROM launchplane_dokploy_targets") == before
+
+
+def test_a_password_in_a_recorded_url_is_not_shown(plane, lane):
+    """Rows of an earlier product hold what its files said; values are never shown (SEC-01)"""
+    url = "https://robot:hidden-word@git.example.com/shop.git?a=b@c"
+    plane.query("UPDATE launchplane_dokploy_targets SET payload = (payload::jsonb || jsonb_build_object('custom_git_url', %s::text))::json", url)
+    shown = "https://[redacted]@git.example.com/shop.git?a=b@c"
+    listed = assert_ok(plane.get("/v1/dokploy-targets"))["targets"]
+    target = assert_ok(plane.get("/v1/dokploy-targets/shop/testing"))["target"]
+    planned = plane.post("/v1/dokploy-targets/setup", {
+        "product": "launchplane", "mode": "dry-run", "operation": "reconcile-compose-domain", "context": "shop", "instance": "testing",
+        "domains": ["more.example.com"], "runtime_port": 8069})
+    assert [row["custom_git_url"] for row in listed] == [target["custom_git_url"]] == [shown]
+    assert_accepted(planned)
+    assert shown in planned.text and "hidden-word" not in planned.text
+    plane.query("UPDATE launchplane_dokploy_targets SET payload = (payload::jsonb || '{\"custom_git_url\": \"git@example.com:shop.git\"}')::json")
+    assert assert_ok(plane.get("/v1/dokploy-targets/shop/testing"))["target"]["custom_git_url"] == "git@example.com:shop.git"
 
 
 def test_the_target_commands(plane, lane):

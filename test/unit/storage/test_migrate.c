@@ -283,7 +283,7 @@ static SUSPENDS void check_constraints(struct task *t)
 	must_migrate(t, &report);
 	scratch_do(t, INSERT_OPERATION "('o1', 'k', 'p', 'c', 'i', true, 's', 'key', 'pending', now(), null, '{}')");
 	refused(t, INSERT_OPERATION "('o2', 'k', 'p', 'c', 'i', true, 's', 'key2', 'pending', now(), null, '{}')",
-	        "23505", "constraint launchplane_operations_active_lane_key:");
+	        "23505", "constraint launchplane_operations_active_place_key:");
 	refused(t, INSERT_OPERATION "('o2', 'k', 'p', 'c', 'j', true, 's', 'key', 'pending', now(), null, '{}')",
 	        "23505", "constraint launchplane_operations_idempotency_key:");
 	refused(t, INSERT_OPERATION "('o2', 'k', 'p', 'c', 'j', true, 's', null, 'running', null, null, '{}')", "23514",
