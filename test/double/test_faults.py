@@ -64,7 +64,7 @@ def test_a_held_call_shows_that_its_effect_happened(doubles, client, lane):
     with pytest.raises(requests.exceptions.ReadTimeout):
         requests.post(f"{doubles.dokploy.url}/api/compose.update", timeout=0.3,
                       headers={"x-api-key": doubles.token}, json={"composeId": lane.compose_id, "name": "held"})
-    assert rule.reached.wait(5)
+    assert rule.reached.wait(60)
     assert doubles.dokploy.compose(lane.compose_id)["name"] == "held"
     rule.release()
 
@@ -74,8 +74,9 @@ def test_a_delay_follows_the_test_clock(doubles, client):
     session = requests.Session()
     with pytest.raises(requests.exceptions.ReadTimeout):
         session.get(f"{doubles.dokploy.url}/api/project.all", timeout=0.2)
-    doubles.clock.advance(3601)
-    wait_until(lambda: doubles.dokploy.requests[0].status == 401, "the delayed answer")
+    # Again and again: the call may have come to the double after the first time.
+    wait_until(lambda: doubles.clock.advance(3601) or doubles.dokploy.requests and doubles.dokploy.requests[0].status == 401,
+               "the delayed answer")
 
 
 def test_lies_are_known_by_name(doubles):
@@ -159,12 +160,12 @@ def test_a_restart_may_leave_the_work_done_on_the_host(doubles, client, lane):
 def test_the_control_endpoint_scripts_the_same_faults(doubles, client):
     control = f"{doubles.dokploy.url}/_control"
     rule = {"method": "GET", "procedure": "project.all", "answer": {"status": 503}, "times": 1}
-    assert requests.post(f"{control}/faults", json=rule, timeout=5).json() == {"rules": 1}
+    assert requests.post(f"{control}/faults", json=rule, timeout=30).json() == {"rules": 1}
     assert client.raw("GET", "project.all", {}).status_code == 503
-    assert requests.delete(f"{control}/faults", timeout=5).json() == {"rules": 0}
-    assert requests.get(f"{control}/defects", timeout=5).json() == []
-    assert "GET project.all -> 503" in requests.get(f"{control}/requests", timeout=5).json()[0]
-    bad = requests.post(f"{control}/faults", json={"method": "GET", "procedure": "x", "lies": ["y"]}, timeout=5)
+    assert requests.delete(f"{control}/faults", timeout=30).json() == {"rules": 0}
+    assert requests.get(f"{control}/defects", timeout=30).json() == []
+    assert "GET project.all -> 503" in requests.get(f"{control}/requests", timeout=30).json()[0]
+    bad = requests.post(f"{control}/faults", json={"method": "GET", "procedure": "x", "lies": ["y"]}, timeout=30)
     assert bad.status_code == 400
 
 

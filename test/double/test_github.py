@@ -24,7 +24,7 @@ def github(doubles):
 def code(github, **changes):
     asked = {"client_id": "client", "redirect_uri": CALLBACK, "scope": "read:user read:org user:email", "state": "s" * 43,
              "code_challenge": _challenge(VERIFIER), "code_challenge_method": "S256", **changes}
-    answer = requests.get(f"{github.url}/login/oauth/authorize", params=asked, allow_redirects=False, timeout=10)
+    answer = requests.get(f"{github.url}/login/oauth/authorize", params=asked, allow_redirects=False, timeout=30)
     back = urlsplit(answer.headers["Location"])
     return {name: values[0] for name, values in parse_qs(back.query).items()}
 
@@ -33,11 +33,11 @@ def exchange(github, given, **changes):
     sent = {"client_id": "client", "client_secret": "secret", "code": given, "redirect_uri": CALLBACK,
             "code_verifier": VERIFIER, **changes}
     return requests.post(f"{github.url}/login/oauth/access_token", data=sent, headers={"Accept": "application/json"},
-                         timeout=10).json()
+                         timeout=30).json()
 
 
 def read(github, path, token, **headers):
-    return requests.get(github.url + path, headers={**API, "Authorization": f"Bearer {token}", **headers}, timeout=10)
+    return requests.get(github.url + path, headers={**API, "Authorization": f"Bearer {token}", **headers}, timeout=30)
 
 
 def test_the_flow(github):
@@ -80,7 +80,7 @@ def test_refused_at_the_authorize_page(github):
 def test_refused_reads(github):
     token = exchange(github, code(github, scope="read:user")["code"])["access_token"]
     assert read(github, "/user", "gho_other").status_code == 401
-    bare = http.client.HTTPConnection(urlsplit(github.url).netloc, timeout=10)
+    bare = http.client.HTTPConnection(urlsplit(github.url).netloc, timeout=30)
     bare.request("GET", "/user", headers={**API, "Authorization": f"Bearer {token}"})
     assert bare.getresponse().status == 403                 # no User-Agent
     bare.close()

@@ -8,7 +8,7 @@ IDENTITY = {"schema_version": 1, "context": "shop", "instance": "testing", "arti
 
 
 def get(url):
-    return requests.get(url, timeout=5)
+    return requests.get(url, timeout=30)
 
 
 @pytest.fixture

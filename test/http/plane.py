@@ -256,6 +256,11 @@ class Plane:
             sent.append(f"{seen.method} {seen.procedure} {json.dumps(body)}")
         return sent + [str(seen) for seen in list(self.doubles.odoo.requests)]
 
+    def skip_sleeps(self):
+        """skip_sleep() of every operation that is not over, for work whose operation somebody else submits."""
+        for row in self.query("SELECT operation_id FROM launchplane_operations WHERE status IN ('pending', 'running')"):
+            self.skip_sleep(row["operation_id"])
+
     def skip_sleep(self, operation_id):
         """Moves the clock to the operation's next wake-up; true when there was one to move to.
 

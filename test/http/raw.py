@@ -8,6 +8,16 @@ from urllib.parse import urlsplit
 TCP_REPAIR = 19    # linux/tcp.h
 
 
+@contextlib.contextmanager
+def reserved(address="127.0.0.1:0"):
+    """host:port that no other socket is given meanwhile, and where nobody answers until the service listens there."""
+    host, _, port = address.rpartition(":")
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)      # as the service's own has it: then both may be bound
+        held.bind((host, int(port)))
+        yield f"{host}:{held.getsockname()[1]}"
+
+
 class Connection:
     def __init__(self, url, timeout=60, source=None):
         address = urlsplit(url)

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from cli import Cli
+from raw import reserved
 from replacement import replace, submit
 from rehearsal.waiting import wait_until
 
@@ -81,8 +82,9 @@ def test_a_watch_outlives_a_restart_of_the_service(cli, plane, lane):
     address = plane.url.removeprefix("http://")
     plane.kill()
     rule.release()
-    plane.settings["LAUNCHPLANE_LISTEN"] = address
-    plane.restart()
+    with reserved(address):
+        plane.settings["LAUNCHPLANE_LISTEN"] = address
+        plane.restart()
     plane.finish(operation_id)
     watched = watching()
     assert watched.code == 0, watched

@@ -59,7 +59,7 @@ def test_a_row_that_lands_late_is_waited_for(plane, routing):
     looks(plane, routing, operation_id)
     assert routing.dokploy.calls(*CREATE) == 1
     rule.release()
-    wait_until(lambda: routing.dokploy.effects(*CREATE) == 1, "the late row", 20)
+    wait_until(lambda: routing.dokploy.effects(*CREATE) == 1, "the late row", 60)
     assert plane.finish(operation_id)["status"] == "pass"
     assert routing.dokploy.calls(*CREATE) == 1 and len(routing.rows()) == 1
 
@@ -74,7 +74,7 @@ def test_the_process_that_asked_dies(plane, routing):
     looks(plane, routing, operation_id)
     looks(plane, routing, operation_id)
     rule.release()
-    wait_until(lambda: routing.dokploy.effects(*CREATE) == 1, "the late row", 20)
+    wait_until(lambda: routing.dokploy.effects(*CREATE) == 1, "the late row", 60)
     assert plane.finish(operation_id)["status"] == "pass"
     assert routing.dokploy.calls(*CREATE) == 1 and len(routing.rows()) == 1
 
@@ -87,7 +87,7 @@ def test_a_row_that_lands_beside_its_second_request_is_told(plane, routing):
     assert late.reached.wait(60)
     plane.run_until(operation_id, second.reached.is_set, "the second request", 60)
     late.release()
-    wait_until(lambda: routing.dokploy.effects(*CREATE) == 1, "the late row", 20)
+    wait_until(lambda: routing.dokploy.effects(*CREATE) == 1, "the late row", 60)
     second.release()
     operation = plane.finish(operation_id)
     assert operation["status"] == "pass", operation["error_message"]
@@ -153,6 +153,6 @@ def test_a_cancelled_staged_preview_leaves_no_row_that_was_on_its_way(plane, lan
     seen = staged.dokploy.calls("GET", "domain.byComposeId")
     plane.run_until(operation_id, lambda: staged.dokploy.calls("GET", "domain.byComposeId") > seen + 2, "the way back", 60)
     rule.release()
-    wait_until(lambda: staged.dokploy.effects(*CREATE) == 1, "the late row", 20)
+    wait_until(lambda: staged.dokploy.effects(*CREATE) == 1, "the late row", 60)
     assert plane.finish(operation_id)["error_code"] == "operation_cancelled"
     assert [row["host"] for row in staged.dokploy.domains_of(lane.compose_id)] == [lane.host]

@@ -50,9 +50,12 @@ class Reader(Connection):
         assert b" 200 " in self.until(b"\r\n\r\n")
 
     def chunk(self):
-        """The next chunk; b"" ends the stream."""
-        size = int(self.until(b"\r\n"), 16)
-        return self._exactly(size + 2)[:-2]
+        """The next chunk that tells something, which a sign of life does not; b"" ends the stream."""
+        while True:
+            size = int(self.until(b"\r\n"), 16)
+            text = self._exactly(size + 2)[:-2]
+            if not text.startswith(b":"):
+                return text
 
     def ids(self, count):
         """The numbers of the next count events."""

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from raw import Connection
+from rehearsal.waiting import wait_until
 
 
 @pytest.fixture
@@ -168,7 +169,7 @@ def test_deep_nesting_is_a_400(plane):
 
 def test_a_client_that_does_not_finish_its_head_is_cut_off(plane):
     """The network's timeouts follow the machine's clock: this one takes as long as the limit for a head."""
-    slow = [Connection(plane.url, timeout=30) for _ in range(2)]
+    slow = [Connection(plane.url) for _ in range(2)]
     slow[0].send("GET /v1/health HT")
     slow[1].send("GET /v1/health HTTP/1.1\r\nHost: a\r\n")
     for connection in slow:
@@ -200,8 +201,9 @@ def test_sigterm_lets_a_request_in_flight_finish(plane, lane):
     rule = plane.doubles.dokploy.on("GET", "compose.one").hold_before().times(1)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         asked = pool.submit(plane.post, "/v1/drivers/odoo/target-replacement-plan", lane.plan_request())
-        assert rule.reached.wait(15)
+        assert rule.reached.wait(60)
         plane.service.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: plane.logged(event="worker.draining"), "the drain")
         rule.release()
-        assert asked.result(30).status_code == 202
-    assert plane.terminate() == 0
+        assert asked.result(60).status_code == 202
+    assert plane.service.process.wait(60) == 0        # another SIGTERM would have its workers killed

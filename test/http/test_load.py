@@ -105,8 +105,8 @@ def test_clients_that_dawdle_harm_nobody_else(plane, lane):
         for number in range(40):
             with contextlib.suppress(OSError):
                 slow[4 * number].send("x")       # one byte more, so that it looks alive
-            assert_ok(plane.get(path, timeout=10))
-            assert plane.post("/v1/evidence/deployments", lane.deployment(f"deployment-{number}"), timeout=10).status_code == 202
+            assert_ok(plane.get(path, timeout=30))
+            assert plane.post("/v1/evidence/deployments", lane.deployment(f"deployment-{number}"), timeout=30).status_code == 202
         if not is_sanitized(plane):
             assert resident(plane) - before < 300 * MEGABYTE, (before, resident(plane))
     finally:

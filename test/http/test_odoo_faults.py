@@ -96,9 +96,9 @@ class World:
         self.lane = getattr(tenant, kind.instance)
         self.dokploy, self.face = plane.doubles.dokploy, plane.doubles.odoo.face(self.lane.host)
 
-    def finish(self, meanwhile=lambda world, operation_id: None):
+    def finish(self, meanwhile=lambda operation_id: None):
         operation_id = self.kind.submit(self.plane, self.tenant)
-        meanwhile(self, operation_id)
+        meanwhile(operation_id)
         return self.plane.finish(operation_id, PATIENT)
 
     def web_runs(self):
@@ -144,42 +144,58 @@ def check_requests(dokploy):
 
 # the faults
 
+# Those that happen in the middle are arranged before anything is submitted, and return what is done then: (operation's id) -> None.
+
 def while_held(procedure, act, side="before"):
     """Does act at the first such call, before it has its effect."""
-    def meanwhile(world, operation_id):
+    def arrange(world):
         rule = world.dokploy.on("POST", procedure).times(1)
         rule = rule.hold_before() if side == "before" else rule.hold_after()
-        world.plane.run_until(operation_id, rule.reached.is_set, procedure, PATIENT)
-        act(world)
-        rule.release()
+
+        def meanwhile(operation_id):
+            world.plane.run_until(operation_id, rule.reached.is_set, procedure, PATIENT)
+            act(world)
+            rule.release()
+        return meanwhile
+    return arrange
+
+
+def restart_in_the_deploy(world):
+    world.dokploy.deploy_seconds = NEVER
+
+    def meanwhile(operation_id):
+        world.plane.run_until(operation_id, lambda: world.dokploy.deploys(world.lane.compose_id), "the deploy to run", PATIENT)
+        world.dokploy.deploy_seconds = 0
+        world.dokploy.restart()
     return meanwhile
 
 
-def restart_in_the_deploy(world, operation_id):
-    world.dokploy.deploy_seconds = NEVER
-    world.plane.run_until(operation_id, lambda: world.dokploy.deploys(world.lane.compose_id), "the deploy to run", PATIENT)
-    world.dokploy.restart()
-    world.dokploy.deploy_seconds = 0
-
-
-def restart_in_the_script(world, operation_id):
+def restart_in_the_script(world):
     """It has stopped web by then, and does not come to start it."""
     def runs():
         return any(row["status"] == "running" and row.get("scheduleId") for row in list(world.dokploy.state.deployments.values()))
 
+    def meanwhile(operation_id):
+        world.plane.run_until(operation_id, runs, "the script to run", PATIENT)
+        world.dokploy.running(world.lane.compose_id).web_running = False
+        world.dokploy.schedule_seconds = 0
+        world.dokploy.restart()
+
     world.dokploy.schedule_seconds = NEVER
-    world.plane.run_until(operation_id, runs, "the script to run", PATIENT)
-    world.dokploy.running(world.lane.compose_id).web_running = False
-    world.dokploy.schedule_seconds = 0
-    world.dokploy.restart()
+    return meanwhile
 
 
 class Fault:
     """How it is arranged, what happens meanwhile, and how each kind ends: what is told, "" for a pass, None: it does not meet it."""
 
-    def __init__(self, replaces, bootstrap, post_deploy, backup_gate, arrange=lambda world: None, meanwhile=lambda world, operation_id: None):
+    def __init__(self, replaces, bootstrap, post_deploy, backup_gate, arrange=lambda world: None, meanwhile=None):
         self.told = {**dict.fromkeys(REPLACES, replaces), "bootstrap": bootstrap, "post-deploy": post_deploy, "backup gate": backup_gate}
         self.arrange, self.meanwhile = arrange, meanwhile
+
+    def happens(self, world):
+        """Before anything is submitted; returns what is done while the operation is at work, for World.finish()."""
+        self.arrange(world)
+        return self.meanwhile(world) if self.meanwhile else lambda operation_id: None
 
 
 def deploy(how):
@@ -248,8 +264,7 @@ def cells():
 def test_each_fault_ends_well(world, kind, name):
     """F8, TREP-35, BOOT-16 to 19, RID-12, RID-13, ODOO-11, BKP-07, BKP-08"""
     here, fault = world(kind), FAULTS[name]
-    fault.arrange(here)
-    here.judge(here.finish(fault.meanwhile), fault.told[kind])
+    here.judge(here.finish(fault.happens(here)), fault.told[kind])
 
 
 # the operator

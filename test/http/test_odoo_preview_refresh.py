@@ -236,7 +236,7 @@ def test_two_refreshes_at_once_are_one_preview(plane, previews):
     plan = previews.inputs()["dry_run_plan"]
     rule = previews.dokploy.on("POST", "compose.create").hold_before().times(1)
     first = previews.submit(plan, key="a")
-    assert rule.reached.wait(20)
+    assert rule.reached.wait(60)
     busy = assert_rejected(previews.apply(plan, key="b"), 409, "operation_active")
     assert busy["operation"]["operation_id"] == first
     rule.release()
@@ -325,7 +325,7 @@ def test_a_deploy_that_was_lost_fails_at_its_time(plane, previews):
 def test_a_cancelled_refresh_takes_back_what_it_made(plane, previews):
     rule = previews.dokploy.on("POST", "compose.update").hold_after().times(1)
     operation_id = previews.submit(previews.inputs()["dry_run_plan"])
-    assert rule.reached.wait(20)
+    assert rule.reached.wait(60)
     assert_accepted(plane.post(f"/v1/operations/{operation_id}/cancel", {"reason": "wrong branch"}))
     rule.release()
     operation = plane.finish(operation_id)
@@ -341,6 +341,7 @@ PHASES_WITH_A_COMPOSE = {
 def test_a_compose_service_that_somebody_deletes_meanwhile_is_told(plane, previews, phase):
     """Deleted in Dokploy by hand while the refresh stands before that phase: it ends, names it, and leaves nothing."""
     method, procedure, earlier = PHASES_WITH_A_COMPOSE[phase]
+    previews.dokploy.queue_seconds = 60              # a deploy that was asked for has not begun by then
     rule = previews.dokploy.on(method, procedure).after(earlier).hold_after().times(1)
     operation_id = previews.submit(previews.inputs()["dry_run_plan"])
     plane.run_until(operation_id, rule.reached.is_set, "the call")
@@ -352,7 +353,8 @@ def test_a_compose_service_that_somebody_deletes_meanwhile_is_told(plane, previe
     assert "odoo-tenant-shop-pr-7 is not in Dokploy any more" in operation["error_message"], operation["error_message"]
     assert operation["result"]["rollback_errors"] == [] and previews.compose() is None
     assert previews.generations()[0]["state"] == "failed"
-    plane.pass_time(seconds=5)
+    previews.dokploy.queue_seconds = 0
+    plane.pass_time(seconds=60)
     assert previews.refresh(key="again")["status"] == "pass"
 
 

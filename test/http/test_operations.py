@@ -97,7 +97,7 @@ def test_events_stream_while_it_runs_and_end_with_it(plane, lane, held):
     assert not events.ended.is_set()
     plane.doubles.dokploy.faults.clear()
     done = plane.finish(held)
-    assert events.ended.wait(15)
+    assert events.ended.wait(60)
     assert events.ids() == [event["seq"] for event in done["events"]]
     stories = [json.loads(event["data"]) for event in events.seen]
     assert [story["phase"] for story in stories] == [event["phase"] for event in done["events"]]
@@ -108,7 +108,7 @@ def test_events_go_on_after_the_last_one_seen(plane, lane):
     seqs = [event["seq"] for event in done["events"]]
     for last in (seqs[0], seqs[len(seqs) // 2], seqs[-1]):
         events = Events(plane, done["operation_id"], last)
-        assert events.ended.wait(15)
+        assert events.ended.wait(60)
         assert events.ids() == [seq for seq in seqs if seq > last]
 
 

@@ -224,7 +224,7 @@ def test_the_same_key_finds_the_same_run_and_another_one_waits_its_turn(plane, l
     rule = plane.doubles.dokploy.on("GET", "compose.one").hold_before().times(1)
     body = post_deploy_request(lane)
     first = assert_accepted(plane.post(POST_DEPLOY, body, key="k", headers=ASYNC))
-    assert rule.reached.wait(20)
+    assert rule.reached.wait(60)
     again = assert_accepted(plane.post(POST_DEPLOY, body, key="k", headers=ASYNC))
     assert again["records"] == first["records"] and again["replayed"] is True
     busy = assert_rejected(plane.post(POST_DEPLOY, body, key="other", headers=ASYNC), 409, "operation_active")
@@ -240,7 +240,7 @@ def test_the_drivers_own_name_stands_for_the_owner_of_the_lane(plane, lane):
     """odoo 1.2 step 2: the lane is reserved under the product's name all the same"""
     rule = plane.doubles.dokploy.on("GET", "compose.one").hold_before().times(1)
     operation_id = submit(plane, lane)
-    assert rule.reached.wait(20)
+    assert rule.reached.wait(60)
     body = post_deploy_request(lane, product="odoo")
     busy = assert_rejected(plane.post(POST_DEPLOY, body, key="k", headers=ASYNC), 409, "operation_active")
     assert busy["operation"]["operation_id"] == operation_id

@@ -210,8 +210,10 @@ def test_a_failed_promotion_is_recorded_as_failed(plane, product):
 def test_two_promotions_of_one_lane_at_once_are_one(plane, product):
     product.gate()
     put_tuple(plane, artifact=product.new.artifact_id)
+    plane.doubles.dokploy.on("*", "*").hold_before()         # the first does not end before the second comes
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda key: plane.post(PROMOTE, product.promote_request(), key=key), ["one", "two"]))
+    plane.doubles.dokploy.faults.clear()
     assert sorted(answer.status_code for answer in answers) == [202, 409]
     winner = next(answer for answer in answers if answer.status_code == 202).json()
     loser = next(answer for answer in answers if answer.status_code == 409).json()

@@ -4,7 +4,6 @@ import datetime
 import hashlib
 import json
 import re
-import socket
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,7 +12,7 @@ import requests
 from browser import CLIENT_ID, CLIENT_SECRET, PUBLIC, SESSION_COOKIE, Browser
 from checks import assert_accepted, assert_ok, assert_rejected, assert_unauthenticated
 from cli import Cli
-from raw import Connection
+from raw import Connection, reserved
 from rehearsal.policy import CONTEXT, PRODUCT, lane_rules, render, workflow_rule
 from rehearsal.waiting import wait_until
 from test_audit import leaves
@@ -499,10 +498,8 @@ def test_static_tokens_need_no_browser_headers(make_signed):
 
 def test_commands_with_a_session_cookie(make_signed, doubles, tmp_path):
     """AUTH-36"""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    plane = make_signed(POLICY, LAUNCHPLANE_PUBLIC_URL=f"http://{address}", LAUNCHPLANE_LISTEN=address)
+    with reserved() as address:
+        plane = make_signed(POLICY, LAUNCHPLANE_PUBLIC_URL=f"http://{address}", LAUNCHPLANE_LISTEN=address)
     browser = Browser(plane, f"http://{address}")
     browser.sign_in()
     cli = Cli(plane)
