@@ -113,8 +113,8 @@ enum phase_outcome operation_goto(struct operation *op, const char *phase, uint6
 /* For a kind's conclude: what it has to read cannot be read now. The end is not committed; the phase runs again when
  * the lease has ended. False, and nothing is put off, for an error that will not pass. */
 bool operation_put_off(struct operation *op, const struct err *err);
-/* The phase's time limit is over: a phase that waits gives up with its own words. Within a run the answer stays: one that
- * was told that there is time, and asks to run again, is run again. */
+/* The phase's time limit is over: a phase that waits gives up with its own words. Within a run the answer stays: one
+ * that was told that there is time, and asks to run again, is run again. */
 bool operation_is_overdue(struct task *t, struct operation *op);
 const struct phase *kind_phase(const struct op_kind *kind, const char *name);
 
